@@ -1,0 +1,3 @@
+"""mmdyt: Dynamic Tuning of frozen vision transformers in OpenMMLab."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Dynamic Tuning in mmpretrain, mmsegmentation and mmaction2, a file each."""

@@ -1,0 +1,16 @@
+"""Modules of Dynamic Tuning; importing this registers them."""
+
+from mmdyt.models.adapters import BottleneckAdapter
+from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
+from mmdyt.models.backbones import DyTViT
+from mmdyt.models.dispatchers import TokenDispatcher
+from mmdyt.models.layers import DyTEncoderLayer
+
+__all__ = [
+    "BottleneckAdapter",
+    "CompleteModelMixin",
+    "DyTEncoderLayer",
+    "DyTObjective",
+    "DyTViT",
+    "TokenDispatcher",
+]

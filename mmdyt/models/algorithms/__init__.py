@@ -1,0 +1,5 @@
+"""Training algorithms, as mixins over the models of the OpenMMLab libraries."""
+
+from mmdyt.models.algorithms.complete_model_mixin import CompleteModelMixin, DyTObjective
+
+__all__ = ["CompleteModelMixin", "DyTObjective"]

@@ -1,0 +1,137 @@
+"""The two-forward loss: complete model, dynamic model, distillation, rate."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from mmdyt.models.losses import activation_rate, logit_distill_loss, token_rate_loss
+from mmdyt.models.utils import capture, collect_dispatch, dispatch_mode, dispatched_layers
+from mmdyt.models.utils.freeze import set_trainable
+
+
+@dataclass(frozen=True)
+class DyTObjective:
+    """Targets and weights of the loss, the ``dyt`` dict of a model config.
+
+    Paper section 3.5: ``L = L_task(dynamic) + L_task(complete) + L_distill +
+    alpha * L_rate``.
+
+    Args:
+        target_rate: Wanted share ``r`` of active tokens, in (0, 1].
+            Defaults to 0.5.
+        rate_weight: Weight ``alpha`` of the rate loss. Defaults to 2.0.
+        complete_weight: Weight of the complete model's task loss; 0 leaves it
+            out. Defaults to 1.0.
+        distill_weight: Weight of the distillation loss; 0 leaves it out.
+            Defaults to 1.0.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+
+    target_rate: float = 0.5
+    rate_weight: float = 2.0
+    complete_weight: float = 1.0
+    distill_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target_rate <= 1:
+            raise ValueError(f"model.dyt.target_rate must be in (0, 1], got {self.target_rate}")
+        for name in ("rate_weight", "complete_weight", "distill_weight"):
+            weight = getattr(self, name)
+            if not weight >= 0:
+                raise ValueError(f"model.dyt.{name} must not be negative, got {weight}")
+
+    @classmethod
+    def from_config(cls, config: dict | None) -> DyTObjective:
+        """Build from a config dict, refusing keys that do not exist."""
+        known = [field.name for field in fields(cls)]
+        for key in config or {}:
+            if key not in known:
+                raise ValueError(f"model.dyt.{key} is unknown; choose among {known}")
+        return cls(**(config or {}))
+
+
+class CompleteModelMixin:
+    """Give an OpenMMLab model the loss and the frozen backbone of DyT.
+
+    Put it before the host class: ``class DyTImageClassifier(CompleteModelMixin,
+    ImageClassifier)``. The host's ``loss(inputs, data_samples)`` runs once for
+    the complete and once for the dynamic model; wrappers, heads and data
+    parallel training see an ordinary ``loss``. A model without dispatched
+    layers (AdaptFormer, linear probe, full tuning) has the host's loss only.
+
+    Losses are named ``complete.*``, ``dynamic.*``, ``distill_loss`` and
+    ``rate_loss``; ``activation_rate`` is logged beside them. A prefix is needed
+    since mmengine sums every key that contains ``loss`` and logs the sum as
+    ``loss``.
+
+    Args:
+        *args: As the host class.
+        dyt (dict | None): Fields of :class:`DyTObjective`. Defaults to ``None``.
+        tuning (str): What trains: ``'peft'``, ``'linear'`` or ``'full'``; see
+            :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
+        **kwargs: As the host class.
+    """
+
+    logits_module = "head"
+    heads: tuple[str, ...] = ("head",)
+    default_objective = DyTObjective()
+
+    def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
+        objective = DyTObjective.from_config(dyt) if dyt is not None else self.default_objective
+        super().__init__(*args, **kwargs)
+        assert isinstance(self, nn.Module)
+        self.objective = objective
+        self.tuning = tuning
+        set_trainable(self, tuning, self.heads)
+
+    def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
+        """Compute all losses of a batch.
+
+        Args:
+            inputs: What the host's ``loss`` takes.
+            data_samples: What the host's ``loss`` takes.
+            **kwargs: What the host's ``loss`` takes.
+
+        Returns:
+            Scalars by name.
+        """
+        assert isinstance(self, nn.Module)
+        host_loss = super().loss  # type: ignore[misc]
+        if not any(len(layer.dispatcher) for layer in dispatched_layers(self)):
+            return host_loss(inputs, data_samples, **kwargs)
+
+        goal = self.objective
+        losses: dict[str, Tensor] = {}
+        if goal.complete_weight or goal.distill_weight:
+            grad = nullcontext() if goal.complete_weight else torch.no_grad()
+            capture_teacher = capture(self, self.logits_module)
+            with grad, dispatch_mode(self, "complete"), capture_teacher as teacher:
+                complete = host_loss(inputs, data_samples, **kwargs)
+            if goal.complete_weight:
+                losses.update(_weighted(complete, "complete.", goal.complete_weight))
+        with collect_dispatch(self) as records, capture(self, self.logits_module) as student:
+            dynamic = host_loss(inputs, data_samples, **kwargs)
+        losses.update(_weighted(dynamic, "dynamic.", 1.0))
+        if goal.distill_weight:
+            distill = logit_distill_loss(student[-1], teacher[-1])
+            losses["distill_loss"] = goal.distill_weight * distill
+        losses["rate_loss"] = goal.rate_weight * token_rate_loss(records, goal.target_rate)
+        losses["activation_rate"] = activation_rate(records).detach()
+        return losses
+
+
+def _weighted(losses: dict, prefix: str, weight: float) -> dict:
+    """Prefix all keys and weight those that mmengine will sum."""
+
+    def scale(key: str, value):
+        if "loss" not in key:
+            return value
+        return [weight * v for v in value] if isinstance(value, list) else weight * value
+
+    return {prefix + key: scale(key, value) for key, value in losses.items()}

@@ -1,0 +1,73 @@
+"""The Vision Transformer of Dynamic Tuning."""
+
+from __future__ import annotations
+
+from mmengine.utils import to_2tuple
+from mmpretrain.models.backbones import VisionTransformer
+
+from mmdyt.models.backbones.load_checks import refuse_other_shapes
+from mmdyt.models.layers import DyTEncoderLayer
+from mmdyt.registry import MODELS
+
+
+@MODELS.register_module()
+class DyTViT(VisionTransformer):
+    """mmpretrain's ``VisionTransformer`` with adapters and token dispatch.
+
+    The forward pass, the output types, the position embedding and the names of
+    the weights are the parent's: a plain checkpoint loads with only
+    ``adapter.*`` and ``dispatcher.*`` missing. ``dispatch=None, adapter=None``
+    is the plain ViT.
+
+    Args:
+        *args: As ``VisionTransformer``.
+        dispatch (str | None): Dispatched branch of every layer: ``'mlp'``,
+            ``'attn'``, ``'attn_mlp'``, ``'layer'`` or ``None``. Defaults to
+            ``'mlp'``.
+        adapter (dict | None): Config of the adapters, ``None`` for none.
+            Defaults to ``dict(type='mmdyt.BottleneckAdapter')``.
+        dispatcher (dict | None): Config of the dispatchers. Defaults to
+            ``dict(type='mmdyt.TokenDispatcher')``.
+        num_dense_layers (int): How many of the first layers have an adapter
+            but no dispatch. Defaults to 0.
+        **kwargs: As ``VisionTransformer``.
+
+    Raises:
+        ValueError: If ``dispatch`` is unknown, ``num_dense_layers`` is outside
+            ``[0, num_layers]``, or the patches do not tile ``img_size``.
+    """
+
+    def __init__(
+        self,
+        *args,
+        dispatch: str | None = "mlp",
+        adapter: dict | None = dict(type="mmdyt.BottleneckAdapter"),
+        dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
+        num_dense_layers: int = 0,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._check_tiling()
+        if not 0 <= num_dense_layers <= self.num_layers:
+            raise ValueError(
+                f"backbone.num_dense_layers must be in [0, {self.num_layers}], "
+                f"got {num_dense_layers}"
+            )
+        for index, layer in enumerate(self.layers):
+            DyTEncoderLayer.from_layer(
+                layer,
+                dispatch=dispatch if index >= num_dense_layers else None,
+                adapter=adapter,
+                dispatcher=dispatcher,
+                index=index,
+                num_prefix=self.num_extra_tokens,
+            )
+        self._register_load_state_dict_pre_hook(refuse_other_shapes, with_module=True)
+
+    def _check_tiling(self) -> None:
+        patch_size = to_2tuple(self.patch_embed.projection.kernel_size)
+        if any(size % patch for size, patch in zip(self.img_size, patch_size)):
+            raise ValueError(
+                f"backbone.img_size={self.img_size} is not a multiple of "
+                f"backbone.patch_size={patch_size}"
+            )

@@ -1,0 +1,5 @@
+"""Dispatchers: which tokens a branch computes."""
+
+from mmdyt.models.dispatchers.token_dispatcher import TokenDispatcher
+
+__all__ = ["TokenDispatcher"]

@@ -1,0 +1,1 @@
+"""Heads that the OpenMMLab libraries lack."""

@@ -1,0 +1,170 @@
+"""What every layer with token dispatch has in common.
+
+A layer is a sequence of residual branches. Each branch may have an adapter
+beside it, which sees all tokens, and a dispatcher before it, which lets
+inactive tokens pass by: ``x + M * branch(x) + adapter(x)`` (paper eq. 2 and
+section 3.3). Which branches have them is data, so that the variants share one
+code path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mmdyt.ops import active_indices, gather_tokens, keep_prefix, masked_branch, scatter_add_tokens
+from mmdyt.registry import MODELS
+from mmdyt.structures import DispatchRecord
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Where a variant puts its adapters and dispatchers.
+
+    Args:
+        branches: The residual branches that the layer runs, in order.
+        adapted: Those with an adapter beside them.
+        dispatched: Those with a dispatcher before them.
+    """
+
+    branches: tuple[str, ...]
+    adapted: tuple[str, ...]
+    dispatched: tuple[str, ...]
+
+
+VARIANTS: dict[str | None, Variant] = {
+    None: Variant(("attn", "mlp"), adapted=("mlp",), dispatched=()),
+    "mlp": Variant(("attn", "mlp"), adapted=("mlp",), dispatched=("mlp",)),
+    "attn": Variant(("attn", "mlp"), adapted=("attn",), dispatched=("attn",)),
+    "attn_mlp": Variant(("attn", "mlp"), adapted=("attn", "mlp"), dispatched=("attn", "mlp")),
+    "layer": Variant(("layer",), adapted=("layer",), dispatched=("layer",)),
+}
+
+
+@dataclass(frozen=True)
+class TokenSelection:
+    """The tokens that a branch works on.
+
+    Args:
+        mask: Active tokens, ``(B, N)``, bool.
+        packed: Whether the branch gets only the active tokens, ``(K, C)``,
+            instead of all of them, ``(B, N, C)``.
+    """
+
+    mask: Tensor
+    packed: bool
+
+    def counts(self) -> Tensor:
+        """Active tokens per image, ``(B,)``."""
+        return self.mask.sum(dim=1)
+
+
+Branch = Callable[[Tensor, TokenSelection | None], Tensor]
+
+
+class DispatchedLayer(nn.Module):
+    """Mixin of a layer whose branches have adapters and dispatchers.
+
+    A host layer calls :meth:`add_dispatch` once after its own construction and
+    :meth:`run_branches` in ``forward``; it implements ``_<name>_branch(x,
+    selection)`` for the branches it supports. ``selection`` is ``None`` where
+    all tokens take part.
+
+    Attributes:
+        adapter (nn.ModuleDict): Adapters by branch.
+        dispatcher (nn.ModuleDict): Dispatchers by branch.
+        dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
+            through :func:`mmdyt.models.utils.dispatch_mode`.
+        sinks (list): Lists that receive records; managed by
+            :func:`mmdyt.models.utils.collect_dispatch`.
+    """
+
+    supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
+
+    def add_dispatch(
+        self,
+        dispatch: str | None,
+        adapter: dict | None,
+        dispatcher: dict | None,
+        embed_dims: int,
+        index: int = 0,
+        num_prefix: int = 0,
+    ) -> None:
+        """Build the adapters and dispatchers of a variant.
+
+        Args:
+            dispatch: A key of :data:`VARIANTS`.
+            adapter: Config of an adapter, or ``None`` for none.
+            dispatcher: Config of a dispatcher; unused where ``dispatch`` is
+                ``None``.
+            embed_dims: Width ``C`` of the stream.
+            index: Position of the layer in its backbone. Defaults to 0.
+            num_prefix: Leading tokens that stay active. Defaults to 0.
+
+        Raises:
+            ValueError: If ``dispatch`` is unknown or this layer cannot run it,
+                or if a dispatched variant has no dispatcher config.
+        """
+        if dispatch not in self.supported_variants:
+            raise ValueError(
+                f"backbone.dispatch={dispatch!r} is not supported by {type(self).__name__}; "
+                f"choose one of {list(self.supported_variants)}"
+            )
+        if dispatch is not None and dispatcher is None:
+            raise ValueError(f"backbone.dispatch={dispatch!r} needs backbone.dispatcher, got None")
+        self.variant = VARIANTS[dispatch]
+        self.layer_index = index
+        self.num_prefix = num_prefix
+        self.dispatch_mode = "dynamic"
+        self.sinks: list[list[DispatchRecord]] = []
+        self.adapter = nn.ModuleDict()
+        self.dispatcher = nn.ModuleDict()
+        if adapter is not None:
+            for name in self.variant.adapted:
+                self.adapter[name] = MODELS.build({**adapter, "embed_dims": embed_dims})
+        if dispatcher is not None:
+            for name in self.variant.dispatched:
+                self.dispatcher[name] = MODELS.build({**dispatcher, "embed_dims": embed_dims})
+
+    def run_branches(self, x: Tensor) -> Tensor:
+        """Run the layer's branches in order on the stream, ``(B, N, C)``."""
+        for name in self.variant.branches:
+            x = self._run_branch(name, x)
+        return x
+
+    def _run_branch(self, name: str, x: Tensor) -> Tensor:
+        branch: Branch = getattr(self, f"_{name}_branch")
+        if name not in self.dispatcher:
+            return self._add_adapter(name, x, x + branch(x, None))
+        if self.dispatch_mode == "complete":
+            everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+            self._record(name, everything, None)
+            return self._add_adapter(name, x, x + branch(x, None))
+
+        mask, logits = self.dispatcher[name](x)
+        mask = keep_prefix(mask, self.num_prefix)
+        self._record(name, mask, logits)
+        if self.training or self.dispatch_mode == "masked":
+            selection = TokenSelection(mask.detach().bool(), packed=False)
+            return self._add_adapter(name, x, x + masked_branch(branch(x, selection), mask))
+        return self._skip_inactive(name, branch, x, mask.bool())
+
+    def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        indices = active_indices(mask)
+        if indices.numel() == mask.numel():
+            return self._add_adapter(name, x, x + branch(x, None))
+        out = x + self.adapter[name](x) if name in self.adapter else x.clone()
+        if indices.numel() == 0:
+            return out
+        active = branch(gather_tokens(x, indices), TokenSelection(mask, packed=True))
+        return scatter_add_tokens(out, indices, active)
+
+    def _add_adapter(self, name: str, x: Tensor, out: Tensor) -> Tensor:
+        return out + self.adapter[name](x) if name in self.adapter else out
+
+    def _record(self, name: str, mask: Tensor, logits: Tensor | None) -> None:
+        for sink in self.sinks:
+            sink.append(DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix))

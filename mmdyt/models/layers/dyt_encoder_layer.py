@@ -1,0 +1,116 @@
+"""The transformer layer of Dynamic Tuning."""
+
+from __future__ import annotations
+
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from torch import Tensor, nn
+
+from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
+from mmdyt.ops import masked_attention, varlen_attention
+
+
+class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
+    """mmpretrain's ``TransformerEncoderLayer`` with adapters and dispatch.
+
+    Paper section 3, figure 2. The weights of the plain layer keep their names,
+    so that a plain checkpoint loads with only ``adapter.*`` and
+    ``dispatcher.*`` missing. With every token active and freshly initialised
+    adapters the layer equals the plain one.
+
+    Args:
+        *args: As ``TransformerEncoderLayer``.
+        dispatch (str | None): Dispatched branch: ``'mlp'``, ``'attn'``,
+            ``'attn_mlp'``, ``'layer'`` or ``None`` (adapter tuning without
+            dispatch). Defaults to ``'mlp'``.
+        adapter (dict | None): Config of the adapter, ``None`` for none.
+            Defaults to ``dict(type='mmdyt.BottleneckAdapter')``.
+        dispatcher (dict | None): Config of the dispatcher. Defaults to
+            ``dict(type='mmdyt.TokenDispatcher')``.
+        index (int): Position of the layer in its backbone. Defaults to 0.
+        num_prefix (int): Leading tokens that stay active. Defaults to 1.
+        **kwargs: As ``TransformerEncoderLayer``.
+    """
+
+    def __init__(
+        self,
+        *args,
+        dispatch: str | None = "mlp",
+        adapter: dict | None = dict(type="mmdyt.BottleneckAdapter"),
+        dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
+        index: int = 0,
+        num_prefix: int = 1,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._become_dispatched(dispatch, adapter, dispatcher, index, num_prefix)
+
+    @classmethod
+    def from_layer(cls, layer: TransformerEncoderLayer, **dispatch_args) -> DyTEncoderLayer:
+        """Turn a plain layer into a dispatched one, in place.
+
+        The host backbone goes on constructing its layers as it likes
+        (stochastic depth, ``layer_cfgs``, frozen stages), and nothing of that
+        is repeated here.
+
+        Args:
+            layer: A freshly built plain layer.
+            **dispatch_args: ``dispatch``, ``adapter``, ``dispatcher``,
+                ``index`` and ``num_prefix`` of the constructor.
+
+        Returns:
+            The same object, now of this class.
+        """
+        layer.__class__ = cls
+        assert isinstance(layer, cls)
+        layer._become_dispatched(**dispatch_args)
+        return layer
+
+    def _become_dispatched(
+        self,
+        dispatch: str | None,
+        adapter: dict | None,
+        dispatcher: dict | None,
+        index: int,
+        num_prefix: int,
+    ) -> None:
+        self.add_dispatch(dispatch, adapter, dispatcher, self.embed_dims, index, num_prefix)
+        # The branches return what is to be added; the residual is ours.
+        self.ffn.add_identity = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the layer on tokens of shape ``(B, N, C)``."""
+        return self.run_branches(x)
+
+    def _attn_branch(self, x: Tensor, selection: TokenSelection | None) -> Tensor:
+        x = self.ln1(x)
+        return self.attn(x) if selection is None else _attend(self.attn, x, selection)
+
+    def _mlp_branch(self, x: Tensor, selection: TokenSelection | None) -> Tensor:
+        return self.ffn(self.ln2(x))
+
+    def _layer_branch(self, x: Tensor, selection: TokenSelection | None) -> Tensor:
+        attended = self._attn_branch(x, selection)
+        return attended + self._mlp_branch(x + attended, selection)
+
+
+def _attend(attn: nn.Module, x: Tensor, selection: TokenSelection) -> Tensor:
+    """Run mmpretrain's ``MultiheadAttention`` among active tokens only.
+
+    Args:
+        attn: The attention module, whose weights and dropouts are used.
+        x: ``(B, N, C)``, or ``(K, C)`` where the selection is packed.
+        selection: The active tokens.
+
+    Returns:
+        A tensor shaped as ``x``.
+    """
+    qkv = attn.qkv(x)
+    # (..., 3 * C) -> three of (..., H, D)
+    q, k, v = qkv.reshape(*x.shape[:-1], 3, attn.num_heads, attn.head_dims).unbind(-3)
+    if selection.packed:
+        out = varlen_attention(q, k, v, selection.counts())
+    else:
+        dropout = attn.attn_drop if attn.training else 0.0
+        out = masked_attention(q, k, v, selection.mask, dropout)
+    out = attn.proj(out.flatten(-2))  # (..., H, D) -> (..., C)
+    return attn.out_drop(attn.gamma1(attn.proj_drop(out)))

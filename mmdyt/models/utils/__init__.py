@@ -1,0 +1,14 @@
+"""Tools that act on a built model."""
+
+from mmdyt.models.utils.capture import capture
+from mmdyt.models.utils.dispatch_mode import collect_dispatch, dispatch_mode, dispatched_layers
+from mmdyt.models.utils.freeze import set_trainable, trainable_names
+
+__all__ = [
+    "capture",
+    "collect_dispatch",
+    "dispatch_mode",
+    "dispatched_layers",
+    "set_trainable",
+    "trainable_names",
+]

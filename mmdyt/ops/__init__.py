@@ -1,0 +1,23 @@
+"""Pure functions of Dynamic Tuning: no state, no modules, no mm library."""
+
+from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid
+from mmdyt.ops.token_select import (
+    active_indices,
+    gather_tokens,
+    keep_prefix,
+    masked_branch,
+    scatter_add_tokens,
+)
+from mmdyt.ops.varlen_attention import masked_attention, varlen_attention
+
+__all__ = [
+    "active_indices",
+    "gather_tokens",
+    "gumbel_sigmoid",
+    "hard_sigmoid",
+    "keep_prefix",
+    "masked_attention",
+    "masked_branch",
+    "scatter_add_tokens",
+    "varlen_attention",
+]

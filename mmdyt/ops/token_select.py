@@ -1,0 +1,82 @@
+"""Select tokens, run a branch on some of them, and put the result back.
+
+Two executions of one rule, ``x + M * branch(x)``: :func:`masked_branch`
+computes every token and multiplies by the mask (training); the chain
+:func:`active_indices` -> :func:`gather_tokens` -> branch ->
+:func:`scatter_add_tokens` computes the active ones only (inference).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def keep_prefix(mask: Tensor, num_prefix: int) -> Tensor:
+    """Make the first ``num_prefix`` tokens (class token, prompts) active.
+
+    Args:
+        mask: Token mask, ``(B, N)``, bool or float.
+        num_prefix: How many leading tokens are always active.
+
+    Returns:
+        The mask, ``(B, N)``, with ones in front; prefix tokens carry no gradient.
+    """
+    if num_prefix == 0:
+        return mask
+    ones = mask.new_ones(mask.shape[0], num_prefix)
+    return torch.cat([ones, mask[:, num_prefix:]], dim=1)
+
+
+def masked_branch(branch_out: Tensor, mask: Tensor) -> Tensor:
+    """Multiply a branch's output by the mask of its tokens.
+
+    Args:
+        branch_out: What the branch computed for every token, ``(B, N, C)``.
+        mask: Straight-through or boolean mask, ``(B, N)``.
+
+    Returns:
+        ``M * branch``, ``(B, N, C)``, in the dtype of ``branch_out``.
+    """
+    return branch_out * mask.to(branch_out.dtype).unsqueeze(-1)
+
+
+def active_indices(mask: Tensor) -> Tensor:
+    """Positions of active tokens in the flattened batch.
+
+    Args:
+        mask: Boolean mask, ``(B, N)``.
+
+    Returns:
+        Sorted ``int64`` indices into ``B * N``, ``(K,)``; ``K`` may be 0.
+    """
+    return mask.flatten().nonzero().squeeze(-1)
+
+
+def gather_tokens(x: Tensor, indices: Tensor) -> Tensor:
+    """Pick tokens out of a batch.
+
+    Args:
+        x: Token stream, ``(B, N, C)``.
+        indices: Positions in ``B * N``, ``(K,)``.
+
+    Returns:
+        The tokens, ``(K, C)``.
+    """
+    return x.reshape(-1, x.shape[-1]).index_select(0, indices)
+
+
+def scatter_add_tokens(base: Tensor, indices: Tensor, values: Tensor) -> Tensor:
+    """Add values to some tokens of a stream, in place.
+
+    Args:
+        base: Contiguous stream to add to, ``(B, N, C)``. It is modified.
+        indices: Positions in ``B * N``, ``(K,)``, each at most once.
+        values: What to add, ``(K, C)``; cast to the dtype of ``base``, which
+            under autocast is the wider of the two.
+
+    Returns:
+        ``base``.
+    """
+    base.view(-1, base.shape[-1]).index_add_(0, indices, values.to(base.dtype))
+    return base

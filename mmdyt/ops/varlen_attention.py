@@ -1,0 +1,64 @@
+"""Attention among the active tokens of each image.
+
+Images of a batch have different numbers of active tokens. Training keeps the
+full length and masks keys (:func:`masked_attention`); inference packs the
+active tokens of all images into one sequence and never pads it
+(:func:`varlen_attention`).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float = 0.0) -> Tensor:
+    """Attention in which every query sees the active keys and itself.
+
+    For an active query this is attention among active tokens. An inactive
+    query's output never reaches the stream, only its dispatcher's gradient:
+    there it stands for what the token would get if it alone were switched on.
+    As every query sees itself, no softmax runs over an empty set.
+
+    Args:
+        q: Queries, ``(B, N, H, D)``.
+        k: Keys, ``(B, N, H, D)``.
+        v: Values, ``(B, N, H, D)``.
+        mask: Active tokens, ``(B, N)``, bool.
+        dropout: Attention dropout. Defaults to 0.
+
+    Returns:
+        ``(B, N, H, D)``.
+    """
+    num_tokens = mask.shape[1]
+    itself = torch.eye(num_tokens, dtype=torch.bool, device=mask.device)
+    visible = mask[:, None, None, :] | itself  # (B, 1, N, N)
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, H, N, D)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, dropout_p=dropout)
+    return out.transpose(1, 2)
+
+
+def varlen_attention(q: Tensor, k: Tensor, v: Tensor, counts: Tensor) -> Tensor:
+    """Attention within each segment of a packed sequence.
+
+    Args:
+        q: Queries of all images after one another, ``(K, H, D)``.
+        k: Keys, ``(K, H, D)``.
+        v: Values, ``(K, H, D)``.
+        counts: Length of each image's segment, ``(B,)``, summing to ``K``.
+
+    Returns:
+        ``(K, H, D)``.
+    """
+    lengths = counts.tolist()
+    out = torch.empty_like(q)
+    start = 0
+    for length in lengths:
+        if length:
+            segment = slice(start, start + length)
+            q_i, k_i, v_i = (t[segment].transpose(0, 1).unsqueeze(0) for t in (q, k, v))
+            attended = F.scaled_dot_product_attention(q_i, k_i, v_i)  # (1, H, n, D)
+            out[segment] = attended[0].transpose(0, 1)
+        start += length
+    return out
