@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from torch import nn
+from mmengine.model import BaseModel, is_model_wrapper
 
 from mmdyt.engine.adapter_checkpoint import FORMAT, check_adapter, digest, save_adapter, split_state
 from mmdyt.registry import HOOKS
@@ -66,10 +65,10 @@ class AdapterCheckpointHook(Hook):
                 "the epoch_*.pth or iter_*.pth beside it, or set load_from without resume"
             )
         model = _unwrap(runner.model)
-        if not model.is_init:
+        if not model.is_init:  # a test run loads no base by itself
             model.init_weights()
         check_adapter(model, checkpoint["state_dict"], meta, str(runner._load_from))
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def _unwrap(model) -> BaseModel:
     return model.module if is_model_wrapper(model) else model

@@ -38,7 +38,8 @@ class IterSeedHook(Hook):
 
     @staticmethod
     def _seed(runner) -> None:
-        seed = (runner.seed + runner.iter * get_world_size() + get_rank()) % 2**32
+        step = runner.iter * get_world_size() + get_rank()
+        seed = (runner.seed * 1_000_003 + step) % 2**32  # distinct for seeds 0, 1, 2 ...
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)  # all devices
