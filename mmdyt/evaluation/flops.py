@@ -1,0 +1,271 @@
+"""The cost account: what a model with token dispatch computed, image by image.
+
+One count of the whole model with every token computed, less what each
+dispatcher saved according to its :class:`~mmdyt.structures.DispatchRecord`.
+There is no second model and no assumption on which tokens are active: only
+their number per image enters, as the cost depends on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from mmengine.analysis import FlopAnalyzer
+from torch import Tensor, nn
+
+from mmdyt.evaluation.branch_cost import BranchCost, branch_cost
+from mmdyt.models.utils import dispatch_mode, dispatched_layers
+from mmdyt.structures import DispatchRecord
+
+Key = tuple[int, str]  # layer, branch
+
+
+@dataclass(frozen=True)
+class FullPass:
+    """One forward pass that computed every token.
+
+    Args:
+        flops: FLOPs of one sample.
+        by_module: FLOPs by dotted name of every submodule.
+        records: What the dispatched layers recorded meanwhile: which
+            dispatchers there are, on how many images and tokens they decide.
+    """
+
+    flops: float
+    by_module: dict[str, float]
+    records: list[DispatchRecord]
+
+
+class CostAccount:
+    """FLOPs of a model, by sample, from what its dispatchers decided.
+
+    A *sample* is one entry of the model's input batch: an image, a video clip
+    whose frames the backbone takes as so many images, or one window of slide
+    inference. Multiply-adds count once and a LayerNorm five operations an
+    element, as in the paper's figures (ViT-B/16: 17.58 G).
+
+    The first call at an input shape traces the model once, with one sample;
+    further calls add a few numbers per record and do not synchronise a GPU.
+
+    Example::
+
+        account = CostAccount(model)
+        with collect_dispatch(model) as records:
+            model(inputs)
+        account.flops(records, inputs).mean()
+
+    Args:
+        model: A backbone or a model of mmpretrain, mmsegmentation or
+            mmaction2, without a parallel wrapper. It must not gain or lose
+            layers afterwards.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self._layers = {layer.layer_index: layer for layer in dispatched_layers(model)}
+        self._costs: dict[Key, BranchCost] = {}
+        self._passes: dict[tuple, FullPass] = {}
+
+    def complete(self, inputs: Tensor) -> FullPass:
+        """Count the complete model: adapters, but no dispatchers, every token.
+
+        Args:
+            inputs: A preprocessed batch as the model's ``forward`` takes it,
+                ``(B, ...)``; only its first sample is used.
+
+        Returns:
+            The count of one sample. It is kept and given again for inputs of
+            the same shape.
+        """
+        return self._full_pass(inputs, "complete")
+
+    def dense_flops(self, inputs: Tensor) -> float:
+        """FLOPs of one sample in the complete model, as :meth:`complete`."""
+        return self.complete(inputs).flops
+
+    def flops(self, records: Iterable[DispatchRecord], inputs: Tensor) -> Tensor:
+        """FLOPs of what the model really computed, dispatchers included.
+
+        Args:
+            records: Everything that :func:`mmdyt.models.utils.collect_dispatch`
+                received in one or several forward passes on samples of one
+                shape.
+            inputs: Samples of that shape, ``(B, ...)``, on the model's device.
+                With slide inference, of the shape of one window.
+
+        Returns:
+            FLOPs by sample, in the order of the passes and within them of the
+            batch: ``(S,)``, float64. Of a model without dispatchers, ``(B,)``.
+
+        Raises:
+            ValueError: If the records do not belong to this model and shape.
+        """
+        # Masked execution costs the same whatever the mask, and unlike the
+        # complete mode it runs the dispatchers.
+        full = self._full_pass(inputs, "masked")
+        expected, given = _by_dispatcher(full.records), _by_dispatcher(records)
+        if expected.keys() != given.keys():
+            raise ValueError(
+                f"the model dispatches at (layer, branch) {sorted(expected)}, the records are of "
+                f"{sorted(given)}; run the model inside collect_dispatch(model)"
+            )
+        if not given:
+            return torch.full((len(inputs),), full.flops, dtype=torch.float64)
+
+        saved = []
+        for key, group in given.items():
+            num_tokens = expected[key][0].mask.shape[1]
+            if any(record.mask.shape[1] != num_tokens for record in group):
+                raise ValueError(
+                    f"records of {group[0].mask.shape[1]} tokens do not belong to inputs of shape "
+                    f"{tuple(inputs.shape)}, which gives {num_tokens}"
+                )
+            saved.append(torch.cat([self.saved(record) for record in group]))
+        images_per_sample = sum(len(record.mask) for record in next(iter(expected.values())))
+        per_image = torch.stack(saved).sum(dim=0)  # (D, S * T) -> (S * T,)
+        per_sample = per_image.reshape(-1, images_per_sample).sum(dim=1)  # (S, T) -> (S,)
+        return full.flops - per_sample.double()
+
+    def flops_at_rate(self, inputs: Tensor, rate: float) -> float:
+        """FLOPs of one sample where every dispatcher keeps the same share.
+
+        Args:
+            inputs: As :meth:`complete`.
+            rate: Share of active tokens in [0, 1]; of each image
+                ``round(rate * tokens)`` are active beside the prefix tokens.
+
+        Returns:
+            FLOPs of one sample, dispatchers included.
+
+        Raises:
+            ValueError: If ``rate`` is outside [0, 1].
+        """
+        if not 0 <= rate <= 1:
+            raise ValueError(f"an activation rate is in [0, 1], got {rate}")
+        full = self._full_pass(inputs, "masked")
+        saved = 0
+        for record in full.records:
+            num_images, num_tokens = record.mask.shape
+            active = record.num_prefix + round(rate * (num_tokens - record.num_prefix))
+            cost = self._cost((record.layer, record.branch))
+            saved += num_images * (cost(num_tokens) - cost(active))
+        return full.flops - saved
+
+    def saved(self, record: DispatchRecord) -> Tensor:
+        """FLOPs that one dispatcher spared each image.
+
+        Args:
+            record: Its decision, with a mask of shape ``(B, N)``.
+
+        Returns:
+            ``cost(N) - cost(n_b)`` for ``n_b`` active tokens: ``(B,)``, int64.
+        """
+        cost = self._cost((record.layer, record.branch))
+        return cost(record.mask.shape[1]) - cost(record.num_active())
+
+    def _cost(self, key: Key) -> BranchCost:
+        if key not in self._costs:
+            layer, branch = key
+            self._costs[key] = branch_cost(self._layers[layer], branch)
+        return self._costs[key]
+
+    def _full_pass(self, inputs: Tensor, mode: str) -> FullPass:
+        key = (mode, tuple(inputs.shape[1:]))
+        if key not in self._passes:
+            self._passes[key] = _count(self.model, inputs[:1], mode)
+        return self._passes[key]
+
+
+def _by_dispatcher(records: Iterable[DispatchRecord]) -> dict[Key, list[DispatchRecord]]:
+    groups: dict[Key, list[DispatchRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.layer, record.branch].append(record)
+    return dict(groups)
+
+
+class _WholeForward(nn.Module):
+    """Run a model up to its head, which mmaction2 does on request only."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.stage = {"stage": "head"} if hasattr(model, "cls_head") else {}
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.model(inputs, **self.stage)
+
+
+def _count(model: nn.Module, inputs: Tensor, mode: str) -> FullPass:
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    # A random dispatcher must not draw other numbers because it was counted.
+    devices = [inputs.device] if inputs.is_cuda else []
+    try:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices),
+            dispatch_mode(model, mode),
+            _own_records(model) as records,
+        ):
+            analyzer = flop_analyzer(_WholeForward(model), inputs)
+            by_module = analyzer.by_module()
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+    by_name = {name.removeprefix("model."): float(flops) for name, flops in by_module.items()}
+    return FullPass(float(by_module[""]), by_name, records)
+
+
+def flop_analyzer(model: nn.Module, inputs: Tensor) -> FlopAnalyzer:
+    """Build mmengine's analyser with the operators it lacks, and without its noise.
+
+    Args:
+        model: Any module that takes one tensor.
+        inputs: That tensor.
+
+    Returns:
+        The analyser; the count starts when it is asked for one.
+    """
+    analyzer = FlopAnalyzer(model, inputs)
+    analyzer.set_op_handle(
+        "aten::scaled_dot_product_attention", _count_attention, "aten::baddbmm", _count_baddbmm
+    )
+    return (
+        analyzer.unsupported_ops_warnings(False)
+        .uncalled_modules_warnings(False)
+        .tracer_warnings("none")
+    )
+
+
+def _shape(value: Any) -> list[int]:
+    return value.type().sizes()
+
+
+def _count_attention(inputs: list[Any], outputs: list[Any]) -> int:
+    query, key, value = (_shape(tensor) for tensor in inputs[:3])
+    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> int:
+    return prod(_shape(inputs[1])) * _shape(inputs[2])[-1]
+
+
+@contextmanager
+def _own_records(model: nn.Module) -> Iterator[list[DispatchRecord]]:
+    """Collect records of a pass that no collector around it may see."""
+    layers = dispatched_layers(model)
+    outer = [layer.sinks for layer in layers]
+    records: list[DispatchRecord] = []
+    try:
+        for layer in layers:
+            layer.sinks = [records]
+        yield records
+    finally:
+        for layer, sinks in zip(layers, outer):
+            layer.sinks = sinks
