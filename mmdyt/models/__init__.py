@@ -1,17 +1,22 @@
 """Modules of Dynamic Tuning; importing this registers them."""
 
 import mmdyt.fileio  # noqa: F401  (lets mmengine load safetensors)
-from mmdyt.models.adapters import BottleneckAdapter
+from mmdyt.models.adapters import BottleneckAdapter, MoEAdapter
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
-from mmdyt.models.backbones import DyTViT
-from mmdyt.models.dispatchers import TokenDispatcher
-from mmdyt.models.layers import DyTEncoderLayer
+from mmdyt.models.backbones import DyTSwinTransformer, DyTViT
+from mmdyt.models.dispatchers import RandomDispatcher, SampleDispatcher, TokenDispatcher
+from mmdyt.models.layers import DyTEncoderLayer, DyTSwinBlock
 
 __all__ = [
     "BottleneckAdapter",
     "CompleteModelMixin",
     "DyTEncoderLayer",
     "DyTObjective",
+    "DyTSwinBlock",
+    "DyTSwinTransformer",
     "DyTViT",
+    "MoEAdapter",
+    "RandomDispatcher",
+    "SampleDispatcher",
     "TokenDispatcher",
 ]

@@ -1,6 +1,7 @@
 """Pure functions of Dynamic Tuning: no state, no modules, no mm library."""
 
 from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid
+from mmdyt.ops.mixed_linear import mixed_linear
 from mmdyt.ops.token_select import (
     active_indices,
     gather_tokens,
@@ -18,6 +19,7 @@ __all__ = [
     "keep_prefix",
     "masked_attention",
     "masked_branch",
+    "mixed_linear",
     "scatter_add_tokens",
     "varlen_attention",
 ]

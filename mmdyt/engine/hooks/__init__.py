@@ -4,5 +4,12 @@ from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.iter_seed_hook import IterSeedHook
 from mmdyt.engine.hooks.preflight_hook import PreflightHook
+from mmdyt.engine.hooks.tau_schedule_hook import TauScheduleHook
 
-__all__ = ["AdapterCheckpointHook", "FiniteLossHook", "IterSeedHook", "PreflightHook"]
+__all__ = [
+    "AdapterCheckpointHook",
+    "FiniteLossHook",
+    "IterSeedHook",
+    "PreflightHook",
+    "TauScheduleHook",
+]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmdyt.models.adapters.base_adapter import BaseAdapter
 from mmdyt.registry import MODELS
 
 
 @MODELS.register_module()
-class BottleneckAdapter(BaseModule):
+class BottleneckAdapter(BaseAdapter):
     """``scale * up(dropout(relu(down(x))))`` on the un-normalised stream.
 
     Paper equation 1; with ``dispatch=None`` this is AdaptFormer. ``up`` and
@@ -22,11 +22,15 @@ class BottleneckAdapter(BaseModule):
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
         bottleneck_dims (int): Width ``d`` of the bottleneck. Defaults to 64.
         scale (float): Factor on the output. Defaults to 0.1.
+        learnable_scale (bool): Whether the factor trains, from ``scale`` on.
+            Defaults to ``False``.
         drop_rate (float): Dropout between the projections. Defaults to 0.1.
+        norm (str): Where a LayerNorm stands: ``'in'``, before ``down``;
+            ``'out'``, after ``up``; ``'none'``. Defaults to ``'none'``.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
-        ValueError: If ``bottleneck_dims`` is below 1.
+        ValueError: If ``bottleneck_dims`` is below 1 or ``norm`` is unknown.
     """
 
     def __init__(
@@ -34,28 +38,23 @@ class BottleneckAdapter(BaseModule):
         embed_dims: int,
         bottleneck_dims: int = 64,
         scale: float = 0.1,
+        learnable_scale: bool = False,
         drop_rate: float = 0.1,
+        norm: str = "none",
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
-        if bottleneck_dims < 1:
-            raise ValueError(f"adapter.bottleneck_dims must be at least 1, got {bottleneck_dims}")
-        self.scale = scale
+        super().__init__(
+            embed_dims, bottleneck_dims, scale, learnable_scale, drop_rate, norm, init_cfg
+        )
         self.down = nn.Linear(embed_dims, bottleneck_dims)
-        self.act = nn.ReLU()
-        self.drop = nn.Dropout(drop_rate)
         self.up = nn.Linear(bottleneck_dims, embed_dims)
-        self._reset()
+        self.reset_parameters()
 
-    def _reset(self) -> None:
+    def reset_parameters(self) -> None:
+        """Kaiming-uniform ``down``; zero biases and ``up``."""
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
         for tensor in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(tensor)
-
-    def init_weights(self) -> None:
-        """Initialise again: a parent's ``init_cfg`` may have overwritten ``up``."""
-        super().init_weights()
-        self._reset()
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapt every token.
@@ -66,4 +65,4 @@ class BottleneckAdapter(BaseModule):
         Returns:
             What to add to the stream, ``(B, N, C)``.
         """
-        return self.up(self.drop(self.act(self.down(x)))) * self.scale
+        return self.bottleneck(x, self.down, self.up)

@@ -1,5 +1,6 @@
 """Backbones with token dispatch."""
 
+from mmdyt.models.backbones.dyt_swin import DyTSwinTransformer
 from mmdyt.models.backbones.dyt_vit import DyTViT
 
-__all__ = ["DyTViT"]
+__all__ = ["DyTSwinTransformer", "DyTViT"]

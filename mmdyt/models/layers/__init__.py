@@ -2,5 +2,13 @@
 
 from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
+from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
 
-__all__ = ["VARIANTS", "DispatchedLayer", "DyTEncoderLayer", "TokenSelection", "Variant"]
+__all__ = [
+    "VARIANTS",
+    "DispatchedLayer",
+    "DyTEncoderLayer",
+    "DyTSwinBlock",
+    "TokenSelection",
+    "Variant",
+]

@@ -68,10 +68,10 @@ Branch = Callable[[Tensor, TokenSelection | None], Tensor]
 class DispatchedLayer(nn.Module):
     """Mixin of a layer whose branches have adapters and dispatchers.
 
-    A host layer calls :meth:`add_dispatch` once after its own construction and
-    :meth:`run_branches` in ``forward``; it implements ``_<name>_branch(x,
-    selection)`` for the branches it supports. ``selection`` is ``None`` where
-    all tokens take part.
+    A host layer calls :meth:`add_dispatch` once after its own construction, in
+    ``_become_dispatched``, and :meth:`run_branches` in ``forward``; it
+    implements ``_<name>_branch(x, selection)`` for the branches it supports.
+    ``selection`` is ``None`` where all tokens take part.
 
     Attributes:
         adapter (nn.ModuleDict): Adapters by branch.
@@ -83,6 +83,32 @@ class DispatchedLayer(nn.Module):
     """
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
+
+    @classmethod
+    def from_layer(cls, layer: nn.Module, **dispatch_args) -> DispatchedLayer:
+        """Turn a plain layer of the host's class into a dispatched one, in place.
+
+        The host backbone goes on constructing its layers as it likes
+        (stochastic depth, ``layer_cfgs``, frozen stages), and nothing of that
+        is repeated here.
+
+        Args:
+            layer: A freshly built plain layer.
+            **dispatch_args: ``dispatch``, ``adapter``, ``dispatcher``,
+                ``index`` and, where the host has one, ``num_prefix`` of its
+                constructor.
+
+        Returns:
+            The same object, now of this class.
+        """
+        layer.__class__ = cls
+        assert isinstance(layer, cls)
+        layer._become_dispatched(**dispatch_args)
+        return layer
+
+    def _become_dispatched(self, *args, **dispatch_args) -> None:
+        """Call :meth:`add_dispatch` and make the host's branches residual-free."""
+        raise NotImplementedError
 
     def add_dispatch(
         self,
@@ -141,12 +167,12 @@ class DispatchedLayer(nn.Module):
             return self._add_adapter(name, x, x + branch(x, None))
         if self.dispatch_mode == "complete":
             everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-            self._record(name, everything, None)
+            self._record(name, x, everything, None)
             return self._add_adapter(name, x, x + branch(x, None))
 
         mask, logits = self.dispatcher[name](x)
         mask = keep_prefix(mask, self.num_prefix)
-        self._record(name, mask, logits)
+        self._record(name, x, mask, logits)
         if self.training or self.dispatch_mode == "masked":
             selection = TokenSelection(mask.detach().bool(), packed=False)
             return self._add_adapter(name, x, x + masked_branch(branch(x, selection), mask))
@@ -156,6 +182,8 @@ class DispatchedLayer(nn.Module):
         indices = active_indices(mask)
         if indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
+        # Without a class token the stream starts as a transposed view of the patches.
+        x = x.contiguous()
         out = x + self.adapter[name](x) if name in self.adapter else x.clone()
         if indices.numel() == 0:
             return out
@@ -165,6 +193,12 @@ class DispatchedLayer(nn.Module):
     def _add_adapter(self, name: str, x: Tensor, out: Tensor) -> Tensor:
         return out + self.adapter[name](x) if name in self.adapter else out
 
-    def _record(self, name: str, mask: Tensor, logits: Tensor | None) -> None:
+    def _record(self, name: str, x: Tensor, mask: Tensor, logits: Tensor | None) -> None:
+        if not self.sinks:
+            return
+        has_adapter = name in self.adapter
+        statistics = getattr(self.adapter[name], "statistics", None) if has_adapter else None
+        extra = statistics(x) if statistics is not None else {}
+        record = DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix, extra)
         for sink in self.sinks:
-            sink.append(DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix))
+            sink.append(record)

@@ -52,27 +52,6 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
         super().__init__(*args, **kwargs)
         self._become_dispatched(dispatch, adapter, dispatcher, index, num_prefix)
 
-    @classmethod
-    def from_layer(cls, layer: TransformerEncoderLayer, **dispatch_args) -> DyTEncoderLayer:
-        """Turn a plain layer into a dispatched one, in place.
-
-        The host backbone goes on constructing its layers as it likes
-        (stochastic depth, ``layer_cfgs``, frozen stages), and nothing of that
-        is repeated here.
-
-        Args:
-            layer: A freshly built plain layer.
-            **dispatch_args: ``dispatch``, ``adapter``, ``dispatcher``,
-                ``index`` and ``num_prefix`` of the constructor.
-
-        Returns:
-            The same object, now of this class.
-        """
-        layer.__class__ = cls
-        assert isinstance(layer, cls)
-        layer._become_dispatched(**dispatch_args)
-        return layer
-
     def _become_dispatched(
         self,
         dispatch: str | None,
