@@ -43,7 +43,7 @@ class ProgressBarHook(Hook):
         """Move the bar."""
         if self._bar is not None:
             values = {key: outputs[key] for key in self.keys if outputs and key in outputs}
-            state = "  ".join(f"{key} {float(value):.3f}" for key, value in values.items())
+            state = "  ".join(f"{key} {value.item():.3f}" for key, value in values.items())
             self._bar.update(self._task, completed=runner.iter + 1, state=state)
 
     def after_train(self, runner) -> None:
