@@ -86,7 +86,7 @@ def branch_cost(layer: nn.Module, branch: str) -> BranchCost:
     """
     if branch == "attn":
         # Every query meets every key twice: q k^T and the mean of the values.
-        products = BranchCost(per_pair=2 * layer.attn.embed_dims)  # type: ignore[union-attr,operator]
+        products = BranchCost(per_pair=2 * layer.attn.embed_dims)  # type: ignore[arg-type,union-attr,operator]
         return module_cost(layer.norm1) + module_cost(layer.attn) + products  # type: ignore[arg-type]
     if branch == "mlp":
         return module_cost(layer.norm2) + module_cost(layer.ffn)  # type: ignore[arg-type]
