@@ -156,6 +156,7 @@ class DispatchedLayer(nn.Module):
         indices = active_indices(mask)
         if indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
+        x = x.contiguous()  # without a class token, patches arrive transposed
         out = x + self.adapter[name](x) if name in self.adapter else x.clone()
         if indices.numel() == 0:
             return out
