@@ -1,5 +1,6 @@
 """Modules of Dynamic Tuning; importing this registers them."""
 
+import mmdyt.fileio  # noqa: F401  (lets mmengine load safetensors)
 from mmdyt.models.adapters import BottleneckAdapter
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
 from mmdyt.models.backbones import DyTViT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mmcv.cnn.bricks.transformer import FFN
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
 from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
@@ -30,6 +32,12 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
         num_prefix (int): Leading tokens that stay active. Defaults to 1.
         **kwargs: As ``TransformerEncoderLayer``.
     """
+
+    embed_dims: int
+    ln1: nn.Module
+    attn: MultiheadAttention
+    ln2: nn.Module
+    ffn: FFN
 
     def __init__(
         self,
@@ -93,7 +101,7 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
         return attended + self._mlp_branch(x + attended, selection)
 
 
-def _attend(attn: nn.Module, x: Tensor, selection: TokenSelection) -> Tensor:
+def _attend(attn: MultiheadAttention, x: Tensor, selection: TokenSelection) -> Tensor:
     """Run mmpretrain's ``MultiheadAttention`` among active tokens only.
 
     Args:

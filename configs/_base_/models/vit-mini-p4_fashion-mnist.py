@@ -1,0 +1,21 @@
+"""DyT of the small ViT that mmdyt ships, pre-trained on Fashion-MNIST."""
+
+model = dict(
+    type="mmdyt.DyTImageClassifier",
+    backbone=dict(
+        type="mmdyt.DyTViT",
+        arch=dict(embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512),
+        img_size=28,
+        patch_size=4,
+        dispatch="mlp",
+        adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=16, scale=1.0, drop_rate=0.1),
+        dispatcher=dict(type="mmdyt.TokenDispatcher", tau=5.0, threshold=0.5),
+        init_cfg=dict(
+            type="Pretrained",
+            checkpoint="assets/vit-mini-p4_fashion-mnist-28px.safetensors",
+            prefix="backbone.",
+        ),
+    ),
+    head=dict(type="LinearClsHead", num_classes=10, in_channels=128),
+    dyt=dict(target_rate=0.5, rate_weight=2.0, complete_weight=1.0, distill_weight=1.0),
+)

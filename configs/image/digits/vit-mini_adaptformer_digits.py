@@ -1,0 +1,5 @@
+"""AdaptFormer of the small ViT on real digits: adapters, no dispatch."""
+
+_base_ = "vit-mini_dyt_digits.py"
+
+model = dict(backbone=dict(dispatch=None))

@@ -1,0 +1,30 @@
+"""DyT (MLP dispatch, r = 0.5) of the small ViT on real digits; ``make demo`` runs it."""
+
+_base_ = [
+    "../../_base_/models/vit-mini-p4_fashion-mnist.py",
+    "../../_base_/datasets/digits.py",
+    "../../_base_/schedules/vtab_adamw_100e.py",
+    "../../_base_/default_runtime.py",
+]
+
+# 20 epochs instead of 100, so that four methods fit into a demo on two cores.
+max_epochs = 20
+warmup_epochs = 2
+param_scheduler = [
+    dict(
+        type="LinearLR",
+        start_factor=1e-6,
+        by_epoch=True,
+        end=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=0,
+        by_epoch=True,
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)

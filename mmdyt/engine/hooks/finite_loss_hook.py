@@ -1,0 +1,35 @@
+"""Stop a run whose loss is not a number any more."""
+
+from __future__ import annotations
+
+import math
+
+from mmengine.hooks import Hook
+
+from mmdyt.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Raise at the first loss that is NaN or infinite.
+
+    It runs before mmengine's ``CheckpointHook``, so that the last good
+    checkpoint stays the last one.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Check every term that ``train_step`` returned.
+
+        Raises:
+            FloatingPointError: Naming the iteration and the terms.
+        """
+        terms = {key: float(value) for key, value in (outputs or {}).items() if "loss" in key}
+        bad = {key: value for key, value in terms.items() if not math.isfinite(value)}
+        if bad:
+            raise FloatingPointError(
+                f"iteration {runner.iter + 1}: {', '.join(f'{k} = {v}' for k, v in bad.items())}; "
+                f"all terms: {terms}. Nothing of this iteration was saved in {runner.work_dir}; "
+                "resume from the last checkpoint with a smaller learning rate or with clip_grad"
+            )

@@ -1,0 +1,50 @@
+"""Check all images before training starts."""
+
+from __future__ import annotations
+
+import mmengine.dist as dist
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmdyt.datasets.preflight import find_problems, report
+from mmdyt.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Refuse to train on a data set with missing or unreadable images.
+
+    One process looks at every file of the training and validation sets, and
+    all of them stop with one report. This costs about a second for 1,000
+    images on a local disk.
+
+    Args:
+        decode (bool): Decode every image; ``False`` only looks whether the
+            files are there. Defaults to ``True``.
+    """
+
+    priority = "HIGHEST"
+
+    def __init__(self, decode: bool = True) -> None:
+        self.decode = decode
+
+    def before_train(self, runner) -> None:
+        """Check the data sets that the run will read.
+
+        Raises:
+            ValueError: With every problem, up to 20 in full.
+        """
+        loaders = {"train_dataloader": runner.train_dataloader}
+        if runner.val_loop is not None:
+            loaders["val_dataloader"] = runner.val_dataloader
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        num_classes = getattr(getattr(model, "head", None), "num_classes", None)
+        found: list[str] = []
+        if dist.is_main_process():
+            for name, loader in loaders.items():
+                problems = find_problems(loader.dataset, num_classes, self.decode)
+                if problems:
+                    found.append(report(problems, name))
+        dist.broadcast_object_list(messages := [found])
+        if messages[0]:
+            raise ValueError("\n".join(messages[0]))

@@ -1,0 +1,69 @@
+"""Make a config fit the machine it starts on, before a runner is built."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import torch
+import torch.distributed as torch_dist
+from mmengine.config import Config
+
+
+def require_amp_device(cfg: Config) -> None:
+    """Refuse mixed precision where mmengine cannot run it.
+
+    Raises:
+        SystemExit: If the optimiser wrapper is an ``AmpOptimWrapper`` and no
+            GPU is there.
+    """
+    wrapper = cfg.get("optim_wrapper") or {}
+    if wrapper.get("type") == "AmpOptimWrapper" and not torch.cuda.is_available():
+        raise SystemExit(
+            "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: "
+            "leave it out to train in float32 on the CPU"
+        )
+
+
+def join_cpu_processes(cfg: Config) -> None:
+    """Let ``--launcher pytorch`` and ``slurm`` work on machines without a GPU.
+
+    mmengine binds each process to a CUDA device. Where there is none, the
+    group is joined here, with gloo, and the data parallel wrapper is told to
+    use no device. With a GPU, or without a launcher, this does nothing.
+
+    Args:
+        cfg: The config, whose ``launcher`` is set. ``model_wrapper_cfg`` is
+            added to it.
+
+    Raises:
+        SystemExit: If the launcher is ``mpi``, which needs GPUs here.
+    """
+    launcher = cfg.get("launcher", "none")
+    if launcher == "none" or torch.cuda.is_available():
+        return
+    if launcher == "mpi":
+        raise SystemExit("--launcher mpi needs GPUs; on CPUs choose pytorch or slurm")
+    if launcher == "slurm":
+        _read_slurm_environment()
+    torch_dist.init_process_group("gloo")
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False)
+    wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
+    cfg.setdefault("model_wrapper_cfg", wrapper)
+
+
+def _read_slurm_environment() -> None:
+    """Translate Slurm's variables into those of ``torch.distributed``."""
+    slurm = os.environ
+    for target, source in (
+        ("RANK", "SLURM_PROCID"),
+        ("WORLD_SIZE", "SLURM_NTASKS"),
+        ("LOCAL_RANK", "SLURM_LOCALID"),
+    ):
+        os.environ[target] = slurm[source]
+    if "MASTER_ADDR" not in os.environ:
+        command = ["scontrol", "show", "hostname", slurm["SLURM_NODELIST"]]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        os.environ["MASTER_ADDR"] = hosts[0]
+    # Jobs of one node must not meet at one port.
+    os.environ.setdefault("MASTER_PORT", str(20000 + int(slurm.get("SLURM_JOB_ID", 0)) % 20000))

@@ -1,0 +1,61 @@
+"""Test a checkpoint, complete or adapter-only, as in every OpenMMLab project."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
+
+from mmdyt.engine.launch import join_cpu_processes
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="path of a config file")
+    parser.add_argument("checkpoint", help="an epoch_*.pth, best_*.pth or adapter.safetensors")
+    parser.add_argument("--work-dir", help="folder of logs and metrics")
+    parser.add_argument("--out", help="file (.json, .pkl) to write results to")
+    parser.add_argument(
+        "--out-item",
+        choices=["metrics", "pred"],
+        default="pred",
+        help="what to write to --out; predictions need a .pkl",
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, help="overrides of the config: key=value ..."
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the test."""
+    args = parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.work_dir = (
+        args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    )
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    join_cpu_processes(cfg)
+    runner = Runner.from_cfg(cfg)
+    if args.out and args.out_item == "pred":
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == "metrics":
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Train a model from a config, as in every OpenMMLab project."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmdyt.engine.launch import join_cpu_processes, require_amp_device
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="path of a config file")
+    parser.add_argument("--work-dir", help="folder of logs and checkpoints")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="resume from this checkpoint, or from the latest of the work dir if none is named",
+    )
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision (GPU)")
+    parser.add_argument("--no-validate", action="store_true", help="do not validate")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by the real over the config's total batch size",
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, help="overrides of the config: key=value ..."
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Put the command line into the config.
+
+    The work dir is, in this order, the option's, the config's, or
+    ``work_dirs/<name of the config>``.
+    """
+    cfg.launcher = args.launcher
+    cfg.work_dir = (
+        args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    )
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def main() -> None:
+    """Run the training."""
+    args = parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = merge_args(Config.fromfile(args.config), args)
+    require_amp_device(cfg)
+    join_cpu_processes(cfg)
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
