@@ -1,10 +1,18 @@
 """Shared fixtures: small models that build in milliseconds."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 
+from mmdyt.datasets.digits import write_digits
+
 torch.set_num_threads(2)
+
+REPO = Path(__file__).parent.parent
+CONFIGS = REPO / "configs"
 
 TINY_ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 
@@ -48,3 +56,36 @@ def randomise_adapters(model: torch.nn.Module) -> None:
     for name, param in model.named_parameters():
         if "adapter." in name:
             torch.nn.init.normal_(param, std=0.5)
+
+
+@pytest.fixture(scope="session")
+def digits_root(tmp_path_factory) -> Path:
+    """Real digits in VTAB's layout, written once a session."""
+    root = tmp_path_factory.mktemp("digits")
+    write_digits(root)
+    return root
+
+
+@pytest.fixture
+def digits_cfg(digits_root, tmp_path) -> Config:
+    """A run of seconds on 40 + 20 real digits, with a tiny DyTViT from scratch."""
+    cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt_digits.py")
+    cfg.merge_from_dict(
+        dict(
+            work_dir=str(tmp_path / "run"),
+            log_level="ERROR",
+            model=dict(backbone=dict(arch=TINY_ARCH, init_cfg=None), head=dict(in_channels=32)),
+            train_dataloader=dict(
+                batch_size=10, dataset=dict(data_root=str(digits_root), indices=40)
+            ),
+            val_dataloader=dict(
+                batch_size=10, dataset=dict(data_root=str(digits_root), indices=20)
+            ),
+            test_dataloader=dict(
+                batch_size=10, dataset=dict(data_root=str(digits_root), indices=20)
+            ),
+            train_cfg=dict(max_epochs=2, val_interval=1),
+            default_hooks=dict(logger=dict(interval=1)),
+        )
+    )
+    return cfg

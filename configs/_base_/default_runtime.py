@@ -9,6 +9,13 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="VisualizationHook", enable=False),
 )
+custom_hooks = [
+    dict(type="mmdyt.PreflightHook"),
+    dict(type="mmdyt.IterSeedHook"),
+    dict(type="mmdyt.FiniteLossHook"),
+    dict(type="mmdyt.DispatchStatsHook"),
+    dict(type="mmdyt.AdapterCheckpointHook"),
+]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),

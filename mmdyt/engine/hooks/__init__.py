@@ -1,8 +1,17 @@
 """Hooks of mmdyt; importing this registers them."""
 
 from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
+from mmdyt.engine.hooks.dispatch_stats_hook import DispatchStatsHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.iter_seed_hook import IterSeedHook
 from mmdyt.engine.hooks.preflight_hook import PreflightHook
+from mmdyt.engine.hooks.progress_bar_hook import ProgressBarHook
 
-__all__ = ["AdapterCheckpointHook", "FiniteLossHook", "IterSeedHook", "PreflightHook"]
+__all__ = [
+    "AdapterCheckpointHook",
+    "DispatchStatsHook",
+    "FiniteLossHook",
+    "IterSeedHook",
+    "PreflightHook",
+    "ProgressBarHook",
+]

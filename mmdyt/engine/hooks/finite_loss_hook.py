@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from mmengine.hooks import Hook
 
 from mmdyt.registry import HOOKS
@@ -25,7 +26,11 @@ class FiniteLossHook(Hook):
         Raises:
             FloatingPointError: Naming the iteration and the terms.
         """
-        terms = {key: float(value) for key, value in (outputs or {}).items() if "loss" in key}
+        terms = {
+            key: float(torch.as_tensor(value).detach())
+            for key, value in (outputs or {}).items()
+            if "loss" in key
+        }
         bad = {key: value for key, value in terms.items() if not math.isfinite(value)}
         if bad:
             raise FloatingPointError(

@@ -121,8 +121,9 @@ class CompleteModelMixin:
         if goal.distill_weight:
             distill = logit_distill_loss(student[-1], teacher[-1])
             losses["distill_loss"] = goal.distill_weight * distill
-        losses["rate_loss"] = goal.rate_weight * token_rate_loss(records, goal.target_rate)
-        losses["activation_rate"] = activation_rate(records).detach()
+        rate = activation_rate(records)
+        losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, goal.target_rate)
+        losses["activation_rate"] = rate.detach()
         return losses
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
 from mmdyt.ops import active_indices, gather_tokens, keep_prefix, masked_branch, scatter_add_tokens
@@ -74,8 +75,8 @@ class DispatchedLayer(nn.Module):
     all tokens take part.
 
     Attributes:
-        adapter (nn.ModuleDict): Adapters by branch.
-        dispatcher (nn.ModuleDict): Dispatchers by branch.
+        adapter (ModuleDict): Adapters by branch.
+        dispatcher (ModuleDict): Dispatchers by branch.
         dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
             through :func:`mmdyt.models.utils.dispatch_mode`.
         sinks (list): Lists that receive records; managed by
@@ -120,8 +121,8 @@ class DispatchedLayer(nn.Module):
         self.num_prefix = num_prefix
         self.dispatch_mode = "dynamic"
         self.sinks: list[list[DispatchRecord]] = []
-        self.adapter = nn.ModuleDict()
-        self.dispatcher = nn.ModuleDict()
+        self.adapter = ModuleDict()  # mmengine's, which passes init_weights on
+        self.dispatcher = ModuleDict()
         if adapter is not None:
             for name in self.variant.adapted:
                 self.adapter[name] = MODELS.build({**adapter, "embed_dims": embed_dims})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import mmengine.dist as dist
 import torch
 from torch import Tensor
 
@@ -24,16 +25,22 @@ def activation_rate(records: Sequence[DispatchRecord]) -> Tensor:
     return torch.stack([record.rate().mean() for record in records]).mean()
 
 
-def token_rate_loss(records: Sequence[DispatchRecord], target_rate: float) -> Tensor:
-    """``(mean(M) - r) ** 2``, one mean over the whole model.
+def token_rate_loss(rate: Tensor, target_rate: float) -> Tensor:
+    """``(rate - r) ** 2``, one mean over the whole model and the whole batch.
 
-    Paper section 3.5: layers, and images, are free to differ.
+    Paper section 3.5: layers, and images, are free to differ. With several
+    processes the mean runs over the images of all of them; the averaged
+    gradients then equal those of one process with the joint batch, which the
+    mean of per-process squares would not give.
 
     Args:
-        records: The records of a training pass.
+        rate: :func:`activation_rate` of this process's records.
         target_rate: Wanted share ``r`` of active tokens.
 
     Returns:
         A scalar.
     """
-    return (activation_rate(records) - target_rate) ** 2
+    everywhere = rate.detach().clone()
+    dist.all_reduce(everywhere, op="mean")
+    # The value of all processes with the gradient of this one.
+    return (everywhere + rate - rate.detach() - target_rate) ** 2

@@ -1,0 +1,51 @@
+# make demo | test | test-long | lint | pretrain | clean
+# PYTHON is the interpreter that makes .venv (3.10 - 3.12).
+PYTHON ?= python3
+VENV ?= .venv
+STACK ?= mminstall
+PY := $(VENV)/bin/python
+RUN := PYTHONPATH=. $(PY)
+STAMP := $(VENV)/.installed-$(STACK)
+# uv is ten times as fast; where it cannot be had, pip does the same.
+INSTALL := $(VENV)/bin/uv pip install -q --python $(PY)
+MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
+PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
+
+.PHONY: install demo test test-long lint pretrain clean
+install: $(STAMP)
+
+$(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the stack into $(VENV); this takes one to five minutes."
+	if $(PY) -m pip install -q uv; then \
+	    $(INSTALL) -r requirements/$(STACK).txt -r requirements/tests.txt -e .; \
+	else \
+	    $(PY) -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt -e .; \
+	fi
+	touch $@
+
+demo: install
+	$(RUN) tools/demo.py
+
+test: install
+	$(RUN) -m pytest -m "not long"
+
+test-long: install
+	$(RUN) -m pytest -m long
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(RUN) -m mypy
+
+# Makes the shipped ViT again (Debian: apt-get install dataset-fashion-mnist).
+pretrain: install
+	$(RUN) tools/dataset_converters/fashion_mnist.py
+	$(RUN) tools/train.py $(PRETRAIN) --work-dir work_dirs/pretrain --resume
+	$(RUN) tools/test.py $(PRETRAIN) $$(cat work_dirs/pretrain/last_checkpoint) \
+	    --work-dir work_dirs/pretrain --out work_dirs/pretrain/metrics.json --out-item metrics
+	$(RUN) tools/model_converters/publish.py $$(cat work_dirs/pretrain/last_checkpoint) $(MINI) \
+	    --metrics work_dirs/pretrain/metrics.json --command "make pretrain"
+
+clean:
+	rm -rf $(VENV) work_dirs data

@@ -1,0 +1,126 @@
+"""The two-forward loss of section 3.5 on mmpretrain's classifier."""
+
+import pytest
+import torch
+from mmpretrain.structures import DataSample
+
+from mmdyt.models.utils import capture, dispatch_mode, trainable_names
+from tests.conftest import build, tiny_classifier
+
+QUIET = dict(adapter=dict(type="mmdyt.BottleneckAdapter", drop_rate=0.0))
+
+
+def batch(size=6):
+    samples = [DataSample().set_gt_label(index % 10) for index in range(size)]
+    return torch.randn(size, 3, 28, 28), samples
+
+
+def test_terms_and_total():
+    model = build(tiny_classifier(QUIET))
+    model.train()
+    losses = model.loss(*batch())
+    terms = {"complete.loss", "dynamic.loss", "distill_loss", "rate_loss"}
+    assert set(losses) == terms | {"activation_rate"}
+    total, logged = model.parse_losses(losses)
+    torch.testing.assert_close(total, sum(losses[name] for name in terms))
+    assert logged["loss"] is total
+    total.backward()
+    assert all(model.get_parameter(name).grad is not None for name in trainable_names(model))
+    frozen = [param for param in model.parameters() if not param.requires_grad]
+    assert frozen and all(param.grad is None for param in frozen)
+
+
+def test_complete_term_is_the_loss_of_the_complete_model():
+    model = build(tiny_classifier(QUIET))
+    model.train()
+    images, samples = batch()
+    losses = model.loss(images, samples)
+    with dispatch_mode(model, "complete"):
+        expected = model.head.loss(model.extract_feat(images), samples)["loss"]
+    torch.testing.assert_close(losses["complete.loss"], expected)
+
+
+@pytest.mark.parametrize(
+    "dyt, absent",
+    [
+        (dict(distill_weight=0.0), {"distill_loss"}),
+        (dict(complete_weight=0.0), {"complete.loss"}),
+        (dict(complete_weight=0.0, distill_weight=0.0), {"complete.loss", "distill_loss"}),
+    ],
+)
+def test_ablations_leave_terms_out(dyt, absent):
+    model = build(tiny_classifier(dyt=dyt))
+    losses = model.loss(*batch())
+    assert not absent & set(losses)
+    assert {"dynamic.loss", "rate_loss"} <= set(losses)
+    passes = 1 if len(absent) == 2 else 2
+    with capture(model, "head") as outputs:
+        model.loss(*batch())
+    assert len(outputs) == passes
+
+
+def test_weights_scale_their_terms():
+    images, samples = batch()
+    values = []
+    for factor in (1.0, 3.0):
+        torch.manual_seed(0)
+        weights = dict(
+            rate_weight=factor, complete_weight=factor, distill_weight=factor, target_rate=0.2
+        )
+        model = build(tiny_classifier(QUIET, dyt=weights))
+        torch.manual_seed(1)
+        values.append(model.loss(images, samples))
+    for name in ("complete.loss", "distill_loss", "rate_loss"):
+        torch.testing.assert_close(values[1][name], 3 * values[0][name])
+    torch.testing.assert_close(values[1]["dynamic.loss"], values[0]["dynamic.loss"])
+
+
+def test_without_dispatchers_the_host_loss_stands():
+    model = build(tiny_classifier(dict(dispatch=None)))
+    assert set(model.loss(*batch())) == {"loss"}
+
+
+def test_bf16_autocast_trains_and_evaluates():
+    model = build(tiny_classifier(QUIET))
+    model.train()
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    before = {name: model.get_parameter(name).clone() for name in trainable_names(model)}
+    images, samples = batch()
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            total, _ = model.parse_losses(model.loss(images, samples))
+        total.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert torch.isfinite(total)
+    assert all(not torch.equal(model.get_parameter(name), old) for name, old in before.items())
+    model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.isfinite(model(images)).all()
+
+
+@pytest.mark.parametrize(
+    "dyt, told",
+    [
+        (dict(target_rate=0.0), r"target_rate.*\(0, 1\].*0\.0"),
+        (dict(target_rate=1.2), r"target_rate.*1\.2"),
+        (dict(rate_weight=-1.0), r"rate_weight.*-1\.0"),
+        (dict(rate=0.5), r"dyt\.rate is unknown.*target_rate"),
+    ],
+)
+def test_bad_objectives_are_refused_at_build(dyt, told):
+    with pytest.raises(ValueError, match=told):
+        build(tiny_classifier(dyt=dyt))
+
+
+def test_bad_tuning_is_refused_at_build():
+    with pytest.raises(ValueError, match=r"tuning='lora2'.*'peft'"):
+        build(tiny_classifier(tuning="lora2"))
+
+
+def test_capture_names_the_children_it_could_have_meant():
+    with (
+        pytest.raises(ValueError, match=r"'decode_head'.*'backbone'"),
+        capture(build(tiny_classifier()), "decode_head"),
+    ):
+        pass
