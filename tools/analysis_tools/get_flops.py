@@ -6,6 +6,7 @@ Multiply-adds count once, as in the paper's figures (ViT-B/16: 17.58 G).
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -86,8 +87,8 @@ def print_report(model: nn.Module, shape: tuple[int, ...], rate: float | None) -
     parameters = Table(title="Parameters, in millions")
     for heading in ("total", "trainable", "adapters", "dispatchers"):
         parameters.add_column(heading, justify="right")
-    values = (count.total, count.trainable, count.adapters, count.dispatchers)
-    parameters.add_row(*(f"{value / 1e6:.3f}" for value in values))
+    numbers = (count.total, count.trainable, count.adapters, count.dispatchers)
+    parameters.add_row(*(f"{number / 1e6:.3f}" for number in numbers))
     console.print(parameters)
 
 
@@ -105,8 +106,9 @@ def main() -> None:
             f"builds no dispatcher"
         )
     rate = args.rate
-    if dynamic and rate is None and hasattr(model, "objective"):
-        rate = model.objective.target_rate
+    objective: Any = getattr(model, "objective", None)
+    if dynamic and rate is None and objective is not None:
+        rate = objective.target_rate
     print_report(model, sample_shape(cfg, args.shape), rate)
 
 
