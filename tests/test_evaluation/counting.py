@@ -16,10 +16,16 @@ def _attention_products(inputs, outputs):
     return 2 * batch * heads * queries * keys * width
 
 
+def _batched_products(inputs, outputs):
+    batch, rows, inner = inputs[1].type().sizes()
+    return batch * rows * inner * inputs[2].type().sizes()[2]
+
+
 def fvcore_count(model, inputs):
-    """fvcore's count; it lacks torch's fused attention, whose formula is given."""
+    """fvcore's count, with formulas of the two products that it passes over."""
     analysis = FlopCountAnalysis(model, inputs)
     analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_products)
+    analysis.set_op_handle("aten::baddbmm", _batched_products)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none")
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from torch import nn
 
 from mmdyt.evaluation import CostAccount
@@ -194,6 +195,57 @@ def test_whole_classifier():
     by_module = account.complete(inputs).by_module
     assert by_module["backbone"] + by_module["head"] == account.dense_flops(inputs)
     assert by_module["head"] == 32 * 10
+
+
+class Products(nn.Module):
+    """The kinds of matrix products that models are written with."""
+
+    def __init__(self, product):
+        super().__init__()
+        self.product = product
+
+    def forward(self, x):
+        return self.product(x)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x: nn.functional.scaled_dot_product_attention(x, x[:, :, :3], x[:, :, :3]),
+        lambda x: torch.baddbmm(x.new_zeros(1), x[:, 0], x[:, 1].transpose(1, 2)),
+        lambda x: torch.einsum("bhnc,bhmc->bnm", x, x),
+        lambda x: x @ x.transpose(2, 3),
+    ],
+    ids=["attention", "baddbmm", "einsum", "matmul"],
+)
+def test_every_kind_of_product_is_counted(product):
+    model, inputs = Products(product), torch.rand(1, 4, 5, 6)
+    assert CostAccount(model).dense_flops(inputs) == matmul_flops(model, inputs)
+
+
+def test_slide_inference_of_a_segmentor():
+    head = dict(
+        type="mmseg.FCNHead",
+        in_channels=32,
+        channels=8,
+        num_classes=4,
+        loss_decode=dict(type="mmseg.CrossEntropyLoss", avg_non_ignore=True),
+    )
+    model = build(
+        dict(
+            type="mmseg.EncoderDecoder",
+            backbone=tiny_backbone(out_type="featmap"),
+            decode_head=head,
+            test_cfg=ConfigDict(mode="slide", crop_size=(28, 28), stride=(14, 14)),
+        )
+    )
+    model.eval()
+    image = torch.rand(1, 3, 42, 42)
+    with collect_dispatch(model) as records, torch.no_grad():
+        model.slide_inference(image, [dict(ori_shape=(42, 42))])
+    windows = [image[..., y : y + 28, x : x + 28] for y in (0, 14) for x in (0, 14)]
+    flops = CostAccount(model).flops(records, windows[0])
+    assert flops.tolist() == [fvcore_total(model, window) for window in windows]
 
 
 def test_foreign_records_are_refused():
