@@ -3,7 +3,7 @@
 import mmdyt.fileio  # noqa: F401  (lets mmengine load safetensors)
 from mmdyt.models.adapters import BottleneckAdapter
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
-from mmdyt.models.backbones import DyTViT
+from mmdyt.models.backbones import DyTViT, PromptedViT, SSFViT, ToMeViT
 from mmdyt.models.dispatchers import TokenDispatcher
 from mmdyt.models.layers import DyTEncoderLayer
 
@@ -13,5 +13,8 @@ __all__ = [
     "DyTEncoderLayer",
     "DyTObjective",
     "DyTViT",
+    "PromptedViT",
+    "SSFViT",
+    "ToMeViT",
     "TokenDispatcher",
 ]

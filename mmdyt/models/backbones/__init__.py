@@ -1,5 +1,8 @@
 """Backbones with token dispatch."""
 
 from mmdyt.models.backbones.dyt_vit import DyTViT
+from mmdyt.models.backbones.prompted_vit import PromptedViT
+from mmdyt.models.backbones.ssf_vit import SSFViT
+from mmdyt.models.backbones.tome_vit import ToMeViT
 
-__all__ = ["DyTViT"]
+__all__ = ["DyTViT", "PromptedViT", "SSFViT", "ToMeViT"]
