@@ -12,7 +12,9 @@ import argparse
 import math
 import pickle
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -266,6 +268,18 @@ def _expected_shapes(
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
+def _released_arguments() -> AbstractContextManager:
+    """Let ``weights_only`` read the arguments in the released code's checkpoints.
+
+    They are an ``argparse.Namespace`` with an ``EasyDict`` inside, for which a
+    dict stands in. torch before 2.5 cannot be told so and refuses the file.
+    """
+    if not hasattr(torch.serialization, "safe_globals"):
+        return nullcontext()
+    stand_in = (OrderedDict, "easydict.EasyDict")
+    return torch.serialization.safe_globals([argparse.Namespace, stand_in])
+
+
 def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
     """Read a checkpoint without running code from it.
 
@@ -288,7 +302,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
         except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is no complete .npz file: {error}") from error
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with _released_arguments():
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(
             f"{path} is damaged or holds more than tensors; of a training checkpoint re-save "

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -249,6 +251,27 @@ def test_truncated_files_code_and_other_suffixes_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none"):
         convert_file(tmp_path / "none.pth", tmp_path / "dst.pth", "timm")
     assert not (tmp_path / "dst.pth").exists()
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.serialization, "safe_globals"), reason="torch before 2.5 refuses such files"
+)
+def test_a_training_checkpoint_with_its_arguments_is_read_without_running_code(
+    tmp_path, monkeypatch
+):
+    class EasyDict(dict):
+        pass
+
+    EasyDict.__module__, EasyDict.__qualname__ = "easydict", "EasyDict"
+    module = ModuleType("easydict")
+    module.EasyDict = EasyDict
+    args = Namespace(blr=1e-3, tuning_config=EasyDict(ffn_num=D))
+    state = released_state()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "easydict", module)
+        torch.save(dict(model=state, epoch=3, args=args), tmp_path / "src.pth")
+    converted = convert_file(tmp_path / "src.pth", tmp_path / "dst.pth", "official")
+    assert torch.equal(converted["head.fc.weight"], state["head.weight"])
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -104,7 +104,6 @@ def test_exactly_the_method_trains_and_one_step_changes_nothing_else(name):
     changed = {key for key, p in model.named_parameters() if not torch.equal(p, before[key])}
     assert changed <= trained
     assert ("rate_loss" in losses) == (name in DYNAMIC)
-    # The class token attends, so its first key, value and query all get a gradient.
     assert changed >= HEAD | EXPECTED.get(name, set())
 
 

@@ -11,7 +11,7 @@ from mmdyt.registry import MODELS
 
 
 def _scale_shift(module: nn.Module, _args: tuple, out: Tensor) -> Tensor:
-    return module.ssf(out)
+    return module.get_submodule("ssf")(out)
 
 
 @MODELS.register_module()
