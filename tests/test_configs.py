@@ -30,7 +30,7 @@ def shrink(model: dict) -> dict:
     """The same model, three layers deep, 32 wide, on 32 px, with random weights."""
     backbone = model["backbone"]
     inner = backbone.get("module", backbone)  # LoRA wraps the backbone
-    inner.pop("init_cfg", None)
+    inner.pop("init_cfg")
     inner["arch"] = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
     inner["img_size"], inner["patch_size"] = 32, 8
     model["head"]["in_channels"] = 32

@@ -73,7 +73,7 @@ class CompleteModelMixin:
     Args:
         *args: As the host class.
         dyt (dict | None): Fields of :class:`DyTObjective`. Defaults to ``None``.
-        tuning (str): What trains: ``'peft'``, ``'linear'`` or ``'full'``; see
+        tuning (str): What trains: ``'peft'``, ``'linear'``, ``'bitfit'`` or ``'full'``; see
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As the host class.
     """

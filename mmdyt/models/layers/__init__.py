@@ -3,12 +3,16 @@
 from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
+from mmdyt.models.layers.prompt_tokens import PromptTokens
+from mmdyt.models.layers.scale_shift import ScaleShift
 
 __all__ = [
     "VARIANTS",
     "DispatchedLayer",
     "DyTEncoderLayer",
     "DyTSwinBlock",
+    "PromptTokens",
+    "ScaleShift",
     "TokenSelection",
     "Variant",
 ]
