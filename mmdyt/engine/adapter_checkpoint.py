@@ -23,10 +23,11 @@ def split_state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]
     Returns:
         Two dicts by name: trainable parameters and buffers; frozen parameters.
     """
-    frozen_names = {name for name, param in model.named_parameters() if not param.requires_grad}
-    state = model.state_dict()
-    own = {name: tensor for name, tensor in state.items() if name not in frozen_names}
-    frozen = {name: tensor for name, tensor in state.items() if name in frozen_names}
+    # Not out of state_dict(): mmpretrain's LoRAModel leaves its frozen part out of that.
+    frozen = {
+        name: param.data for name, param in model.named_parameters() if not param.requires_grad
+    }
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
     return own, frozen
 
 

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmdyt.engine.adapter_checkpoint import load_adapter, save_adapter
 from mmdyt.fileio import atomic_path, load_safetensors
 from mmdyt.models.utils import trainable_names
-from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_classifier
+from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, tiny_classifier
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def base(tmp_path):
 
 
 def built(backbone):
-    model = build(tiny_classifier(backbone))
+    model = build(tiny_classifier() | dict(backbone=tiny_backbone() | backbone))
     model.init_weights()
     model.eval()
     return model
@@ -39,6 +39,30 @@ def test_adapter_on_its_base_gives_the_same_logits(base, tmp_path):
     assert not torch.equal(model(images), other(images))
     assert load_adapter(other, tmp_path / "adapter.safetensors")["config"] == "a.py"
     assert torch.equal(model(images), other(images))
+
+
+def test_lora_is_an_adapter_too(base, tmp_path):
+    """mmpretrain's LoRAModel keeps its frozen part out of ``state_dict``."""
+    inner = tiny_backbone(dispatch=None, adapter=None)
+
+    def lora(**changes):
+        torch.manual_seed(len(changes))
+        wrapper = dict(type="mmpretrain.LoRAModel", rank=2, targets=[dict(type="qkv")])
+        model = build(
+            tiny_classifier() | dict(backbone=wrapper | dict(module=inner | base | changes))
+        )
+        model.init_weights()
+        model.eval()
+        return model
+
+    model = lora()
+    torch.nn.init.normal_(model.get_parameter(trainable_names(model)[1]))
+    save_adapter(model, tmp_path / "lora.safetensors")
+    load_adapter(other := lora(), tmp_path / "lora.safetensors")
+    images = torch.randn(2, 3, 28, 28)
+    assert torch.equal(model(images), other(images))
+    with pytest.raises(ValueError, match="other base weights"):
+        load_adapter(lora(init_cfg=None), tmp_path / "lora.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ class AdapterCheckpointHook(Hook):
     """Keep ``adapter.safetensors`` beside mmengine's resumable checkpoints.
 
     The file holds the trainable parameters and the buffers, a few MB instead
-    of the whole model, and is replaced whenever mmengine saves a checkpoint.
+    of the whole model, and is replaced whenever mmengine saves a checkpoint. A
+    run that trains everything has none.
     ``load_from`` and ``tools/test.py`` take it like any other: the backbone is
     then initialised from its own ``init_cfg``, and a file that does not belong
     to the model is refused.
@@ -36,8 +37,11 @@ class AdapterCheckpointHook(Hook):
         if not is_main_process():
             return
         model = _unwrap(runner.model)
+        frozen = split_state(model)[1]
+        if not frozen:  # full tuning: the whole model is what was trained
+            return
         if self._base_digest is None:  # frozen weights stay: one hash a run
-            self._base_digest = digest(split_state(model)[1])
+            self._base_digest = digest(frozen)
         backbone = runner.cfg.get("model", {}).get("backbone", {})
         save_adapter(
             model,
