@@ -108,7 +108,8 @@ def test_atomic_path_keeps_the_old_file_on_an_error(tmp_path):
 
 def test_runner_writes_it_and_tests_from_it(digits_cfg, base):
     """The frozen backbone comes from ``init_cfg``, the rest from the small file."""
-    digits_cfg.model.backbone.init_cfg = base["init_cfg"]
+    # A list, as mmpretrain's own ViT configs have one.
+    digits_cfg.model.backbone.init_cfg = [dict(type="Kaiming", layer="Conv2d"), base["init_cfg"]]
     runner = Runner.from_cfg(digits_cfg.copy())
     runner.train()
     trained = runner.test()

@@ -42,13 +42,14 @@ class AdapterCheckpointHook(Hook):
             return
         if self._base_digest is None:  # frozen weights stay: one hash a run
             self._base_digest = digest(frozen)
-        backbone = runner.cfg.get("model", {}).get("backbone", {})
+        init_cfg = runner.cfg.get("model", {}).get("backbone", {}).get("init_cfg") or []
+        sources = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
         save_adapter(
             model,
             Path(runner.work_dir) / self.filename,
             self._base_digest,
             config=runner.cfg.filename,
-            base=(backbone.get("init_cfg") or {}).get("checkpoint"),
+            base=next((s["checkpoint"] for s in sources if "checkpoint" in s), None),
             epoch=checkpoint["meta"]["epoch"],
             iter=checkpoint["meta"]["iter"],
         )
