@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from rich.progress import track
 
@@ -29,8 +30,10 @@ def find_problems(dataset, num_classes: int | None = None, decode: bool = True) 
     def problem(sample: dict) -> str | None:
         label = sample.get("gt_label")
         name = sample.get("img_path", f"sample {sample['sample_idx']}")
-        if num_classes is not None and label is not None and not 0 <= int(label) < num_classes:
-            return f"{name}: label {int(label)} is outside [0, {num_classes})"
+        if num_classes is not None and label is not None:
+            for each in np.atleast_1d(label):  # multi-label data sets have several
+                if not 0 <= int(each) < num_classes:
+                    return f"{name}: label {int(each)} is outside [0, {num_classes})"
         return _unreadable(name, decode) if "img_path" in sample else None
 
     with ThreadPoolExecutor() as pool:

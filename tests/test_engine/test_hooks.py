@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
+from mmdyt.datasets.preflight import find_problems
 from mmdyt.evaluation import CostAccount
+from mmdyt.fileio import load_safetensors
 
 
 def scalars(runner) -> list[dict]:
@@ -62,6 +65,27 @@ def test_nan_stops_the_run_and_keeps_the_last_checkpoint(digits_cfg):
     assert Path(runner.work_dir, "last_checkpoint").read_text().endswith("epoch_1.pth")
 
 
+class OverflowHook(Hook):
+    """What a gradient that is NaN leaves behind after an iteration with a finite loss."""
+
+    priority = "VERY_HIGH"
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 7:
+            runner.model.head.fc.weight.data[0, 0] = float("nan")
+
+
+def test_weights_that_are_not_finite_are_not_saved(digits_cfg):
+    runner = Runner.from_cfg(digits_cfg)
+    runner.register_hook(OverflowHook())
+    adapter = Path(runner.work_dir, "adapter.safetensors")
+    with pytest.raises(FloatingPointError, match=r"iteration 8: \['head\.fc\.weight'\] \(1 in all"):
+        runner.train()
+    assert Path(runner.work_dir, "last_checkpoint").read_text().endswith("epoch_1.pth")
+    assert not Path(runner.work_dir, "epoch_2.pth").exists()
+    assert load_safetensors(str(adapter))["meta"]["epoch"] == 1
+
+
 def _poison_after_loading(runner):
     """Put a NaN into the head when the training begins."""
     call_hook = runner.call_hook
@@ -93,6 +117,15 @@ def test_preflight_reports_every_bad_file_before_training(digits_cfg, tmp_path):
         assert part in told
     assert "3.png: label 12 is outside [0, 10)" in told
     assert not list(Path(runner.work_dir).glob("*.pth"))
+
+
+def test_preflight_checks_every_label_of_a_multi_label_sample():
+    class MultiLabel(list):
+        get_data_info = list.__getitem__
+
+    labels = [[1, 2], [], [3, 12]]
+    dataset = MultiLabel(dict(gt_label=label, sample_idx=i) for i, label in enumerate(labels))
+    assert find_problems(dataset, 10) == ["sample 2: label 12 is outside [0, 10)"]
 
 
 def test_missing_data_folder_is_named_before_training(digits_cfg):
