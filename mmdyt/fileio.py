@@ -51,7 +51,7 @@ def save_safetensors(target: str | Path, tensors: Mapping[str, Tensor], meta: di
 
 
 @CheckpointLoader.register_scheme(prefixes=r".*\.safetensors$")
-def load_safetensors(filename: str, map_location: str | None = None) -> dict:
+def load_from_safetensors(filename: str, map_location: str | None = None) -> dict:
     """Read a safetensors file as mmengine reads a ``.pth``.
 
     Registered with mmengine, so that ``load_from`` and

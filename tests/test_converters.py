@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmdyt.converters import FORMATS, convert, convert_file
-from mmdyt.fileio import load_safetensors
+from mmdyt.fileio import load_from_safetensors
 from tests.conftest import build, tiny_classifier
 
 TOOLS = Path(__file__).parents[1] / "tools" / "model_converters"
@@ -123,7 +123,7 @@ def test_a_released_checkpoint_loads_strictly_and_gives_the_same_logits(tmp_path
     if suffix == ".pth":
         loaded = torch.load(tmp_path / "dst.pth", weights_only=True)
     else:
-        loaded = load_safetensors(str(tmp_path / "dst.safetensors"))
+        loaded = load_from_safetensors(str(tmp_path / "dst.safetensors"))
     model.load_state_dict(loaded["state_dict"], strict=True)
     assert loaded["meta"] == dict(source="src.pth", format="official")
 

@@ -13,8 +13,9 @@ LAYERS = [
     {"mmdyt.registry", "mmdyt.fileio", "mmdyt.structures", "mmdyt.compat", "mmdyt.ops"},
     {"mmdyt.models"},
     {"mmdyt.evaluation", "mmdyt.datasets", "mmdyt.visualization"},
-    {"mmdyt.engine", "mmdyt.converters"},
+    {"mmdyt.engine"},
     {"mmdyt.integrations"},
+    {"mmdyt.converters"},
 ]
 FILES = sorted((REPO / "mmdyt").rglob("*.py"))
 

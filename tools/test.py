@@ -8,10 +8,12 @@ from pathlib import Path
 
 import mmengine
 from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from mmdyt.engine.launch import join_cpu_processes
+from mmdyt.fileio import atomic_path
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,8 +55,9 @@ def main() -> None:
     if args.out and args.out_item == "pred":
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()
-    if args.out and args.out_item == "metrics":
-        mmengine.dump(metrics, args.out)
+    if args.out and args.out_item == "metrics" and is_main_process():
+        with atomic_path(args.out) as path:
+            mmengine.dump(metrics, path)
 
 
 if __name__ == "__main__":

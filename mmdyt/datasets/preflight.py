@@ -3,66 +3,92 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
 
-def find_problems(dataset, num_classes: int | None = None, decode: bool = True) -> list[str]:
+class Problem(NamedTuple):
+    """Something that would stop a run later.
+
+    Args:
+        sample: Path of the image, or the sample's number.
+        kind: ``'missing'``, ``'unreadable'`` or ``'label'``.
+        detail: What is wrong, for a person.
+    """
+
+    sample: str
+    kind: str
+    detail: str
+
+
+def find_problems(dataset, num_classes: int | None = None, decode: bool = True) -> list[Problem]:
     """List everything that would stop a run later.
 
     Args:
-        dataset: A data set of mmengine's interface; samples without
-            ``img_path`` (images in memory) have only their labels checked.
+        dataset: A data set of mmengine's interface; of images in memory only
+            the labels are checked, and data sets without ``get_data_info`` are
+            passed over.
         num_classes: Labels must lie in ``[0, num_classes)``. Defaults to
             ``None``: not checked.
         decode: Whether to decode each image instead of only looking for the
             file. Defaults to ``True``.
 
     Returns:
-        One line a problem: file and reason.
+        The problems, in the order of the data set.
     """
-    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if not hasattr(dataset, "get_data_info"):
+        return []
 
-    def problem(sample: dict) -> str | None:
+    def problem(index: int) -> Problem | None:
+        sample = dataset.get_data_info(index)
+        path = sample.get("img_path")
+        name = path or f"sample {index}"
         label = sample.get("gt_label")
-        name = sample.get("img_path", f"sample {sample['sample_idx']}")
         if num_classes is not None and label is not None:
             for each in np.atleast_1d(label):  # multi-label data sets have several
                 if not 0 <= int(each) < num_classes:
-                    return f"{name}: label {int(each)} is outside [0, {num_classes})"
-        return _unreadable(name, decode) if "img_path" in sample else None
+                    return Problem(name, "label", f"label {each} is outside [0, {num_classes})")
+        # Remote storage has its own errors; looking there is not free.
+        return None if path is None or "://" in path else _unreadable(path, decode)
 
     with ThreadPoolExecutor() as pool:
-        checked = pool.map(problem, samples)
-        progress = track(checked, "Checking images", total=len(samples), transient=True)
+        checked = pool.map(problem, range(len(dataset)))
+        progress = track(checked, "Checking images", total=len(dataset), transient=True)
         return [found for found in progress if found is not None]
 
 
-def _unreadable(path: str, decode: bool) -> str | None:
+def _unreadable(path: str, decode: bool) -> Problem | None:
     if not Path(path).is_file():
-        return f"{path}: missing"
+        return Problem(path, "missing", "missing")
     if decode:
         try:
             with Image.open(path) as image:
                 image.load()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return f"{path}: unreadable ({error})"
+            return Problem(path, "unreadable", f"unreadable ({error})")
     return None
 
 
-def report(problems: list[str], where: str, shown: int = 20) -> str:
+def report(problems: Sequence[Problem], where: str, shown: int = 20) -> str:
     """Put problems into one message.
 
     Args:
-        problems: Lines of :func:`find_problems`.
+        problems: What :func:`find_problems` found.
         where: What was checked, such as a config key.
-        shown: How many lines to print at most. Defaults to 20.
+        shown: How many to name at most. Defaults to 20.
+
+    Returns:
+        A line of counts, and one line a problem.
     """
-    kinds = Counter(line.rsplit(": ", 1)[-1].split(" ")[0] for line in problems)
-    lines = problems[:shown] + ([f"... and {len(problems) - shown} more"] * (len(problems) > shown))
-    summary = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return f"{where} has {len(problems)} bad samples ({summary}):\n  " + "\n  ".join(lines)
+    kinds = Counter(problem.kind for problem in problems)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    lines = [f"{problem.sample}: {problem.detail}" for problem in problems[:shown]]
+    if len(problems) > shown:
+        lines.append(f"... and {len(problems) - shown} more")
+    return f"{where} has {len(problems)} bad samples ({counts}):\n  " + "\n  ".join(lines)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 import mmdyt
-from mmdyt.fileio import load_safetensors, save_safetensors
+from mmdyt.fileio import load_from_safetensors, save_safetensors
 
 FORMAT = "mmdyt-adapter"
 
 
-def split_state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_state(
+    model: nn.Module, state_dict: Mapping[str, Tensor] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Divide a model's state into what trains and what is frozen.
 
     Args:
         model: A model whose ``requires_grad`` flags are set.
+        state_dict: Values to take for the first part, such as averaged ones.
+            Defaults to ``None``: the model's own.
 
     Returns:
         Two dicts by name: trainable parameters and buffers; frozen parameters.
@@ -27,37 +31,51 @@ def split_state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]
     frozen = {
         name: param.data for name, param in model.named_parameters() if not param.requires_grad
     }
-    own = {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
-    return own, frozen
+    state = model.state_dict() if state_dict is None else state_dict
+    return {name: tensor for name, tensor in state.items() if name not in frozen}, frozen
 
 
-def digest(tensors: dict[str, Tensor]) -> str:
-    """Fingerprint of names, shapes, types and values: SHA-256 in hex."""
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()
+def fingerprint(tensors: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Mean and standard deviation of each tensor.
+
+    Enough to tell one pre-trained model from another, and, unlike a hash,
+    indifferent to the last bits of a resized position embedding.
+
+    Args:
+        tensors: Tensors by name.
+
+    Returns:
+        ``[mean, std]`` by name.
+    """
+    moments = {}
+    for name, tensor in tensors.items():
+        values = tensor.detach().double()
+        moments[name] = [values.mean().item(), values.std(correction=0).item()]
+    return moments
 
 
 def save_adapter(
-    model: nn.Module, target: str | Path, base_digest: str | None = None, **meta
+    model: nn.Module,
+    target: str | Path,
+    state_dict: Mapping[str, Tensor] | None = None,
+    base: dict[str, list[float]] | None = None,
+    **meta,
 ) -> None:
     """Write trainable parameters and buffers, with a fingerprint of the rest.
 
     Args:
         model: The model, not wrapped for data parallel training.
         target: A ``.safetensors`` file, written atomically.
-        base_digest: :func:`digest` of the frozen part, if known. Defaults to
+        state_dict: As :func:`split_state`. Defaults to ``None``.
+        base: :func:`fingerprint` of the frozen part, if known. Defaults to
             ``None``: computed here.
         **meta: Further facts for the reader, such as ``config``.
     """
-    own, frozen = split_state(model)
+    own, frozen = split_state(model, state_dict)
     facts = dict(
         format=FORMAT,
         mmdyt_version=mmdyt.__version__,
-        base_digest=base_digest or digest(frozen),
+        base=fingerprint(frozen) if base is None else base,
         **meta,
     )
     save_safetensors(target, own, facts)
@@ -93,11 +111,19 @@ def check_adapter(model: nn.Module, state_dict: dict[str, Tensor], meta: dict, s
                 f"{told} does not match this model: {name} is {tuple(state_dict[name].shape)}, "
                 f"the model has {tuple(tensor.shape)}"
             )
-    if meta["base_digest"] != digest(frozen):
-        raise ValueError(
-            f"{told} belongs to other base weights ({meta.get('base') or 'not named'}): "
-            "set init_cfg of the backbone to the checkpoint that it was trained on"
-        )
+    base = meta.get("base", {})
+    for name, (mean, std) in fingerprint(frozen).items():
+        theirs = base.get(name, (math.nan, math.nan))
+        if not all(map(_close, theirs, (mean, std))):
+            raise ValueError(
+                f"{told} belongs to other base weights ({meta.get('pretrained') or 'not named'}), "
+                f"first seen at {name}: set init_cfg of the backbone to the checkpoint that it was "
+                "trained on"
+            )
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
 
 
 def load_adapter(model: nn.Module, source: str | Path) -> dict:
@@ -113,7 +139,7 @@ def load_adapter(model: nn.Module, source: str | Path) -> dict:
     Raises:
         ValueError: As :func:`check_adapter`.
     """
-    checkpoint = load_safetensors(str(source))
+    checkpoint = load_from_safetensors(str(source))
     check_adapter(model, checkpoint["state_dict"], checkpoint["meta"], str(source))
     model.load_state_dict(checkpoint["state_dict"], strict=False)
     return checkpoint["meta"]

@@ -5,7 +5,7 @@ import torch
 from mmengine.runner import Runner
 
 from mmdyt.engine.adapter_checkpoint import load_adapter, save_adapter
-from mmdyt.fileio import atomic_path, load_safetensors
+from mmdyt.fileio import atomic_path, load_from_safetensors
 from mmdyt.models.utils import trainable_names
 from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, tiny_classifier
 
@@ -31,7 +31,7 @@ def test_adapter_on_its_base_gives_the_same_logits(base, tmp_path):
     model = built(base)
     randomise_adapters(model)
     save_adapter(model, tmp_path / "adapter.safetensors", config="a.py")
-    assert set(load_safetensors(str(tmp_path / "adapter.safetensors"))["state_dict"]) == set(
+    assert set(load_from_safetensors(str(tmp_path / "adapter.safetensors"))["state_dict"]) == set(
         trainable_names(model)
     )
     other = built(base)
@@ -39,6 +39,25 @@ def test_adapter_on_its_base_gives_the_same_logits(base, tmp_path):
     assert not torch.equal(model(images), other(images))
     assert load_adapter(other, tmp_path / "adapter.safetensors")["config"] == "a.py"
     assert torch.equal(model(images), other(images))
+
+
+def test_the_last_bits_of_the_base_do_not_matter(base, tmp_path):
+    """A position embedding that another torch resized is still the same base."""
+    save_adapter(built(base), tmp_path / "adapter.safetensors")
+    model = built(base)
+    model.backbone.pos_embed.data *= 1 + 1e-6
+    load_adapter(model, tmp_path / "adapter.safetensors")
+
+
+def test_averaged_weights_are_the_ones_that_are_saved(digits_cfg):
+    digits_cfg.custom_hooks.append(dict(type="EMAHook", momentum=0.5))
+    runner = Runner.from_cfg(digits_cfg)
+    runner.train()
+    small = load_from_safetensors(f"{runner.work_dir}/adapter.safetensors")["state_dict"]
+    full = torch.load(f"{runner.work_dir}/epoch_2.pth", weights_only=False)["state_dict"]
+    assert all(torch.equal(tensor, full[name]) for name, tensor in small.items())
+    name = "head.fc.weight"
+    assert not torch.equal(small[name], runner.model.get_parameter(name))
 
 
 def test_lora_is_an_adapter_too(base, tmp_path):
@@ -116,7 +135,7 @@ def test_runner_writes_it_and_tests_from_it(digits_cfg, base):
 
     folder = runner.work_dir
     small, full = f"{folder}/adapter.safetensors", f"{folder}/epoch_2.pth"
-    assert load_safetensors(small)["meta"]["base"] == base["init_cfg"]["checkpoint"]
+    assert load_from_safetensors(small)["meta"]["pretrained"] == base["init_cfg"]["checkpoint"]
     for checkpoint in (small, full):
         cfg = digits_cfg.copy()
         cfg.load_from = checkpoint

@@ -22,7 +22,7 @@ class ImageNoiseDispatcher(TokenDispatcher):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.proj(x).squeeze(-1)
-        noise = torch.sin(x.detach().sum(dim=-1) * 1e4) * 5
+        noise = torch.sin(x.detach().sum(dim=-1) * 10) * 5
         soft = torch.sigmoid((logits + noise) / self.tau)
         hard = (soft >= self.threshold).float()
         return hard + (soft - soft.detach()), logits

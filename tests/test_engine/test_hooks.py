@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmdyt.datasets.preflight import find_problems
 from mmdyt.evaluation import CostAccount
-from mmdyt.fileio import load_safetensors
+from mmdyt.fileio import load_from_safetensors
 
 
 def scalars(runner) -> list[dict]:
@@ -83,7 +83,7 @@ def test_weights_that_are_not_finite_are_not_saved(digits_cfg):
         runner.train()
     assert Path(runner.work_dir, "last_checkpoint").read_text().endswith("epoch_1.pth")
     assert not Path(runner.work_dir, "epoch_2.pth").exists()
-    assert load_safetensors(str(adapter))["meta"]["epoch"] == 1
+    assert load_from_safetensors(str(adapter))["meta"]["epoch"] == 1
 
 
 def _poison_after_loading(runner):
@@ -125,7 +125,9 @@ def test_preflight_checks_every_label_of_a_multi_label_sample():
 
     labels = [[1, 2], [], [3, 12]]
     dataset = MultiLabel(dict(gt_label=label, sample_idx=i) for i, label in enumerate(labels))
-    assert find_problems(dataset, 10) == ["sample 2: label 12 is outside [0, 10)"]
+    assert find_problems(dataset, 10) == [
+        ("sample 2", "label", "label 12 is outside [0, 10)"),
+    ]
 
 
 def test_missing_data_folder_is_named_before_training(digits_cfg):

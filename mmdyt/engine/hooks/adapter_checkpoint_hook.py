@@ -8,7 +8,13 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
 
-from mmdyt.engine.adapter_checkpoint import FORMAT, check_adapter, digest, save_adapter, split_state
+from mmdyt.engine.adapter_checkpoint import (
+    FORMAT,
+    check_adapter,
+    fingerprint,
+    save_adapter,
+    split_state,
+)
 from mmdyt.registry import HOOKS
 
 
@@ -28,9 +34,12 @@ class AdapterCheckpointHook(Hook):
             ``'adapter.safetensors'``.
     """
 
+    # After EMAHook, which puts the averaged weights into the checkpoint.
+    priority = "BELOW_NORMAL"
+
     def __init__(self, filename: str = "adapter.safetensors") -> None:
         self.filename = filename
-        self._base_digest: str | None = None
+        self._base: dict[str, list[float]] | None = None
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Write the adapter of the model that is being saved."""
@@ -40,16 +49,17 @@ class AdapterCheckpointHook(Hook):
         frozen = split_state(model)[1]
         if not frozen:  # full tuning: the whole model is what was trained
             return
-        if self._base_digest is None:  # frozen weights stay: one hash a run
-            self._base_digest = digest(frozen)
+        if self._base is None:  # frozen weights stay: one look a run
+            self._base = fingerprint(frozen)
         init_cfg = runner.cfg.get("model", {}).get("backbone", {}).get("init_cfg") or []
         sources = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
         save_adapter(
             model,
             Path(runner.work_dir) / self.filename,
-            self._base_digest,
+            checkpoint["state_dict"],
+            self._base,
             config=runner.cfg.filename,
-            base=next((s["checkpoint"] for s in sources if "checkpoint" in s), None),
+            pretrained=next((s["checkpoint"] for s in sources if "checkpoint" in s), None),
             epoch=checkpoint["meta"]["epoch"],
             iter=checkpoint["meta"]["iter"],
         )

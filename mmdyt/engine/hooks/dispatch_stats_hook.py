@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import mmengine.dist as dist
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from mmdyt.evaluation import CostAccount
@@ -72,7 +72,9 @@ class DispatchStatsHook(Hook):
         self._report(metrics)
 
     def _start(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         if self._account is None or self._account.model is not model:
             self._account = CostAccount(model)
         self._sums: dict[str, float] = defaultdict(float)

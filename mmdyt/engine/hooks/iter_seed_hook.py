@@ -21,9 +21,11 @@ class IterSeedHook(Hook):
     killed and resumed ends in the same weights as an uninterrupted one,
     without random states in the checkpoint.
 
-    Augmentations drawn in worker processes have generators of their own: for
-    them set ``persistent_workers=False``, so that workers start afresh, with
-    mmengine's seed, at every epoch of either run.
+    Augmentations drawn in worker processes have generators of their own, which
+    mmengine seeds when a worker starts: with ``persistent_workers=False`` they
+    start afresh at every epoch of either run. Iteration-based loops skip the
+    batches that were seen before a resume; only worker processes
+    (``num_workers`` of 1 or more) then draw what they had drawn.
     """
 
     priority = "VERY_HIGH"

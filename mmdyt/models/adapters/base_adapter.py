@@ -64,6 +64,9 @@ class BaseAdapter(BaseModule):
     def init_weights(self) -> None:
         """Initialise again: a parent's ``init_cfg`` may have overwritten zeros."""
         super().init_weights()
+        for norm in (self.norm_in, self.norm_out):
+            if isinstance(norm, nn.LayerNorm):
+                norm.reset_parameters()
         self.reset_parameters()
 
     def bottleneck(
