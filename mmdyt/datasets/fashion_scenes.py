@@ -21,7 +21,14 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from mmdyt.fileio import atomic_path
 
 CLASSES = ("background", "top", "trouser", "dress", "shoe", "bag")
-PALETTE = [[40, 40, 40], [68, 119, 170], [34, 136, 51], [204, 187, 68], [238, 102, 119], [170, 51, 119]]
+PALETTE = [
+    [40, 40, 40],
+    [68, 119, 170],
+    [34, 136, 51],
+    [204, 187, 68],
+    [238, 102, 119],
+    [170, 51, 119],
+]
 # Class of T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
 CLASS_OF_ITEM = (1, 2, 1, 3, 1, 4, 1, 4, 5, 4)
 NUM_SCENES = {"train": 800, "test": 200}

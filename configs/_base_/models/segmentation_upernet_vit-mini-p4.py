@@ -20,9 +20,7 @@ model = dict(
             prefix="backbone.",
         ),
     ),
-    neck=dict(
-        type="Feature2Pyramid", embed_dim=128, rescales=[2, 1, 0.5, 0.25], norm_cfg=norm_cfg
-    ),
+    neck=dict(type="Feature2Pyramid", embed_dim=128, rescales=[2, 1, 0.5, 0.25], norm_cfg=norm_cfg),
     decode_head=dict(
         type="UPerHead",
         in_channels=[128] * 4,

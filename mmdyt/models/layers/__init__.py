@@ -3,12 +3,15 @@
 from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
+from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 
 __all__ = [
     "VARIANTS",
+    "BiasedAttention",
     "DispatchedLayer",
     "DyTEncoderLayer",
     "DyTSwinBlock",
+    "RelativePositionBias",
     "TokenSelection",
     "Variant",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from mmdyt.models.layers import RelativePositionBias
 from mmdyt.models.utils.dispatch_mode import dispatched_layers
 
 TUNINGS = ("peft", "linear", "full")
@@ -16,7 +17,8 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
 
     Args:
         model: The model; its layers are found by class, its heads by name.
-        tuning: - ``'peft'``: heads, adapters and dispatchers (DyT, AdaptFormer).
+        tuning: - ``'peft'``: heads, adapters, dispatchers and relative position
+              biases (DyT, AdaptFormer).
             - ``'linear'``: heads only.
             - ``'full'``: everything.
         heads: Names of direct children that always train; those that the
@@ -32,6 +34,7 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
     if tuning == "peft":
         for layer in dispatched_layers(model):
             trained += [layer.adapter, layer.dispatcher]
+        trained += [part for part in model.modules() if isinstance(part, RelativePositionBias)]
     for module in trained:
         if module is not None:
             module.requires_grad_(True)
