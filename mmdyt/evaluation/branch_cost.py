@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -67,7 +67,7 @@ def module_cost(module: nn.Module) -> BranchCost:
 
 
 @singledispatch
-def branch_cost(layer: nn.Module, branch: str) -> BranchCost:
+def branch_cost(layer: Any, branch: str) -> BranchCost:
     """Cost of one branch of a layer, read off the layer's own modules.
 
     This fits every layer with mmpretrain's names (``norm1``, ``attn``,
@@ -75,7 +75,7 @@ def branch_cost(layer: nn.Module, branch: str) -> BranchCost:
     function, ``branch_cost.register(MyLayer, my_function)``.
 
     Args:
-        layer: A dispatched layer.
+        layer (nn.Module): A dispatched layer.
         branch: ``'attn'``, ``'mlp'`` or ``'layer'``.
 
     Returns:
@@ -86,10 +86,10 @@ def branch_cost(layer: nn.Module, branch: str) -> BranchCost:
     """
     if branch == "attn":
         # Every query meets every key twice: q k^T and the mean of the values.
-        products = BranchCost(per_pair=2 * layer.attn.embed_dims)  # type: ignore[arg-type,union-attr,operator]
-        return module_cost(layer.norm1) + module_cost(layer.attn) + products  # type: ignore[arg-type]
+        products = BranchCost(per_pair=2 * layer.attn.embed_dims)
+        return module_cost(layer.norm1) + module_cost(layer.attn) + products
     if branch == "mlp":
-        return module_cost(layer.norm2) + module_cost(layer.ffn)  # type: ignore[arg-type]
+        return module_cost(layer.norm2) + module_cost(layer.ffn)
     if branch == "layer":
         return branch_cost(layer, "attn") + branch_cost(layer, "mlp")
     raise ValueError(

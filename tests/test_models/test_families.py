@@ -22,7 +22,8 @@ FAMILIES = {
         norm_cfg=dict(type="LN", eps=1e-5),
         layer_cfgs=dict(act_cfg=dict(type="mmpretrain.QuickGELU")),
     ),
-    "MAE fine-tuning": dict(with_cls_token=False, out_type="avg_featmap", final_norm=False),
+    "MAE": dict(out_type="avg_featmap", final_norm=False),
+    "no class token": dict(with_cls_token=False, out_type="avg_featmap"),
 }
 family = pytest.mark.parametrize("settings", FAMILIES.values(), ids=FAMILIES.keys())
 

@@ -1,0 +1,101 @@
+"""What the hooks add to, and refuse of, an ordinary run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmdyt.evaluation import CostAccount
+
+
+def scalars(runner) -> list[dict]:
+    log = next(Path(runner.work_dir).glob("*/vis_data/scalars.json"))
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_rates_and_gflops_reach_metrics_json_and_tensorboard(digits_cfg):
+    runner = Runner.from_cfg(digits_cfg)
+    runner.train()
+    metrics = runner.test()
+    names = [f"dispatch/rate_{layer:02d}_mlp" for layer in range(3)]
+    rates = [metrics[name] for name in names]
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert metrics["dispatch/activation_rate"] == pytest.approx(sum(rates) / 3)
+
+    # 49 + 1 tokens, MLP of 2 x 32 x 64 plus a norm: what the mean rate leaves out.
+    complete = CostAccount(runner.model).flops_at_rate(torch.zeros(1, 3, 28, 28), 1.0)
+    spared = (3 - sum(rates)) * 49 * (2 * 32 * 64 + 5 * 32)
+    assert metrics["dispatch/gflops"] * 1e9 == pytest.approx(complete - spared)
+
+    validated = [entry for entry in scalars(runner) if "dispatch/gflops" in entry]
+    assert len(validated) == 2, "one entry an epoch"
+    assert set(names) <= set(validated[0])
+    events = next(Path(runner.work_dir).glob("*/vis_data/events.out*"))
+    assert b"dispatch/rate_00_mlp" in events.read_bytes()
+
+
+def test_collectors_are_closed_after_an_evaluation(digits_cfg):
+    runner = Runner.from_cfg(digits_cfg)
+    runner.test()
+    assert all(not layer.sinks for layer in runner.model.backbone.layers)
+    assert not runner.model.backbone._forward_pre_hooks
+
+
+def test_nan_stops_the_run_and_keeps_the_last_checkpoint(digits_cfg):
+    digits_cfg.train_cfg.max_epochs = 1
+    runner = Runner.from_cfg(digits_cfg.copy())
+    runner.train()
+    good = Path(runner.work_dir, "epoch_1.pth").read_bytes()
+
+    digits_cfg.train_cfg.max_epochs = 3
+    digits_cfg.resume = True
+    runner = Runner.from_cfg(digits_cfg)
+    with torch.no_grad():
+        runner.call_hook = _poison_after_loading(runner)
+    with pytest.raises(FloatingPointError, match=r"iteration 5: .*dynamic\.loss = nan.*all terms"):
+        runner.train()
+    assert Path(runner.work_dir, "epoch_1.pth").read_bytes() == good
+    assert not Path(runner.work_dir, "epoch_2.pth").exists()
+    assert Path(runner.work_dir, "last_checkpoint").read_text().endswith("epoch_1.pth")
+
+
+def _poison_after_loading(runner):
+    """Put a NaN into the head when the training begins."""
+    call_hook = runner.call_hook
+
+    def call(name, **kwargs):
+        if name == "before_train":
+            runner.model.head.fc.weight.data.fill_(float("nan"))
+        call_hook(name, **kwargs)
+
+    return call
+
+
+def test_preflight_reports_every_bad_file_before_training(digits_cfg, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for index in range(4):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(data / f"{index}.png")
+    (data / "1.png").write_bytes((data / "1.png").read_bytes()[:50])
+    (data / "2.png").write_bytes(b"")
+    (data / "list.txt").write_text("0.png 0\n1.png 1\n2.png 2\nnone.png 3\n3.png 12\n")
+    dataset = digits_cfg.train_dataloader.dataset
+    dataset.data_root, dataset.ann_file, dataset.indices = str(data), "list.txt", None
+    runner = Runner.from_cfg(digits_cfg)
+    with pytest.raises(ValueError) as caught:
+        runner.train()
+    told = str(caught.value)
+    assert "train_dataloader has 4 bad samples" in told
+    for part in ("1.png: unreadable", "2.png: unreadable", "none.png: missing"):
+        assert part in told
+    assert "3.png: label 12 is outside [0, 10)" in told
+    assert not list(Path(runner.work_dir).glob("*.pth"))
+
+
+def test_missing_data_folder_is_named_before_training(digits_cfg):
+    digits_cfg.train_dataloader.dataset.data_root = "no/such/folder"
+    with pytest.raises(FileNotFoundError, match="no/such/folder"):
+        Runner.from_cfg(digits_cfg).train()
