@@ -10,12 +10,12 @@ _base_ = [
 model = dict(data_preprocessor=_base_.data_preprocessor)
 
 # Minutes on two cores instead of days on eight GPUs.
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-max_iters = 300
+optim_wrapper = dict(optimizer=dict(lr=3e-3))
+max_iters = 250
 warmup_iters = 25
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=False, end=warmup_iters),
     dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=warmup_iters, end=max_iters),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=100)
-default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=1), logger=dict(interval=10))
+train_cfg = dict(max_iters=max_iters, val_interval=125)
+default_hooks = dict(checkpoint=dict(interval=50, max_keep_ckpts=1), logger=dict(interval=10))
