@@ -3,7 +3,13 @@
 import mmdyt.fileio  # noqa: F401  (lets mmengine load safetensors)
 from mmdyt.models.adapters import BottleneckAdapter, MoEAdapter
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
-from mmdyt.models.backbones import DyTSwinTransformer, DyTViT
+from mmdyt.models.backbones import (
+    DyTSwinTransformer,
+    DyTViT,
+    PromptedViT,
+    SSFViT,
+    ToMeViT,
+)
 from mmdyt.models.dispatchers import RandomDispatcher, SampleDispatcher, TokenDispatcher
 from mmdyt.models.layers import DyTEncoderLayer, DyTSwinBlock
 
@@ -16,7 +22,10 @@ __all__ = [
     "DyTSwinTransformer",
     "DyTViT",
     "MoEAdapter",
+    "PromptedViT",
     "RandomDispatcher",
+    "SSFViT",
     "SampleDispatcher",
+    "ToMeViT",
     "TokenDispatcher",
 ]

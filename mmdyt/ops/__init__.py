@@ -9,17 +9,27 @@ from mmdyt.ops.token_select import (
     masked_branch,
     scatter_add_tokens,
 )
+from mmdyt.ops.tome import (
+    Matching,
+    bipartite_soft_matching,
+    merge_tokens,
+    proportional_attention,
+)
 from mmdyt.ops.varlen_attention import masked_attention, varlen_attention
 
 __all__ = [
+    "Matching",
     "active_indices",
+    "bipartite_soft_matching",
     "gather_tokens",
     "gumbel_sigmoid",
     "hard_sigmoid",
     "keep_prefix",
     "masked_attention",
     "masked_branch",
+    "merge_tokens",
     "mixed_linear",
+    "proportional_attention",
     "scatter_add_tokens",
     "varlen_attention",
 ]

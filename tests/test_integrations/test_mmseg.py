@@ -215,7 +215,8 @@ def test_slide_equals_whole_where_one_window_covers_the_image():
 @pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 def test_skipping_keeps_the_resolution(dispatch):
     """Feature maps are complete whether all, none or some of the tokens skip."""
-    model = MODELS.build(backbone(dispatch=dispatch)).eval()
+    model = MODELS.build(backbone(dispatch=dispatch))
+    model.eval()  # returns None
     randomise_adapters(model)
     images = torch.randn(2, 3, 32, 32)
     maps = {}
@@ -237,7 +238,7 @@ def test_skipping_keeps_the_resolution(dispatch):
 
 
 def test_a_skipped_token_is_itself_plus_its_adapter():
-    layer = MODELS.build(backbone(dispatch="layer")).eval().layers[0]
+    layer = MODELS.build(backbone(dispatch="layer")).layers[0].eval()
     randomise_adapters(layer)
     x = torch.randn(2, 65, 32)
     with torch.no_grad(), collect_dispatch(layer) as records:
@@ -272,7 +273,7 @@ def test_a_classifier_of_smaller_images_initialises_the_backbone(tmp_path, size)
         model.backbone.layers[3].ffn.layers[1].weight, small.layers[3].ffn.layers[1].weight
     )
     images = torch.randn(1, 3, 4 * rows, 4 * columns)
-    assert model.backbone.eval() is None or model.backbone(images)[0].shape == (
+    assert model.backbone(images)[0].shape == (
         1,
         32,
         rows,
@@ -401,19 +402,21 @@ def test_configs_of_further_data_sets_build(path):
     assert on_meta(config).decode_head.num_classes == config.num_classes
 
 
-@pytest.mark.parametrize(
-    ("method", "gflops"), [("linear", 605.36), ("adaptformer", 606.57), ("dyt", 606.57)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("method", "gflops"), [("linear", 605.36), ("dyt", 606.57)])
 def test_the_cost_is_that_of_the_paper(method, gflops):
-    """Method section 5, UPerNet at 512 x 512; DyT's figure needs a rate, see the docs."""
-    model = on_meta(Config.fromfile(ADE20K.format(method)))
+    """Method section 5, UPerNet at 512 x 512: the dense model, and DyT with all tokens active.
+
+    The latter is AdaptFormer. DyT's own figure needs a rate, which the docs discuss.
+    """
+    model = MODELS.build(Config.fromfile(ADE20K.format(method)).model)
     account = CostAccount(model)
-    inputs = torch.zeros(1, 3, 512, 512, device="meta")
+    inputs = torch.zeros(1, 3, 512, 512)
     full = account.complete(inputs)
     assert full.flops / 1e9 == pytest.approx(gflops, rel=5e-4)
     parts = {name: full.by_module[name] / 1e9 for name in ("backbone", "neck", "decode_head")}
     assert sum(parts.values()) == pytest.approx(full.flops / 1e9, rel=1e-6)
-    assert parts["neck"] == pytest.approx(14.5, rel=1e-2)
+    assert parts["neck"] == pytest.approx(14.5, rel=1e-3)
     assert parts["decode_head"] == pytest.approx(483.75, rel=1e-3)
     if method == "dyt":
         assert account.flops_at_rate(inputs, 0.62) / 1e9 == pytest.approx(584.57, rel=1e-3)

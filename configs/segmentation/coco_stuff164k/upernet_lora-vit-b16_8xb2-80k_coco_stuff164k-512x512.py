@@ -19,9 +19,7 @@ model = dict(
             out_type="featmap",
             out_indices=[3, 5, 7, 11],
             final_norm=False,
-            init_cfg=dict(
-                type="Pretrained", checkpoint="checkpoints/vit-base-p16_in21k.safetensors"
-            ),
+            init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit-b16_in21k.safetensors"),
         ),
     )
 )

@@ -79,7 +79,7 @@ class CompleteModelMixin:
         *args: As the host class.
         dyt (dict | None): Fields of :class:`DyTObjective`; those left out come
             from the class's ``default_objective``. Defaults to ``None``.
-        tuning (str): What trains: ``'peft'``, ``'linear'`` or ``'full'``; see
+        tuning (str): What trains: ``'peft'``, ``'linear'``, ``'bitfit'`` or ``'full'``; see
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As the host class.
     """

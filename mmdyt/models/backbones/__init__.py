@@ -2,5 +2,8 @@
 
 from mmdyt.models.backbones.dyt_swin import DyTSwinTransformer
 from mmdyt.models.backbones.dyt_vit import DyTViT
+from mmdyt.models.backbones.prompted_vit import PromptedViT
+from mmdyt.models.backbones.ssf_vit import SSFViT
+from mmdyt.models.backbones.tome_vit import ToMeViT
 
-__all__ = ["DyTSwinTransformer", "DyTViT"]
+__all__ = ["DyTSwinTransformer", "DyTViT", "PromptedViT", "SSFViT", "ToMeViT"]

@@ -3,7 +3,9 @@
 from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
+from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
+from mmdyt.models.layers.scale_shift import ScaleShift
 
 __all__ = [
     "VARIANTS",
@@ -11,7 +13,9 @@ __all__ = [
     "DispatchedLayer",
     "DyTEncoderLayer",
     "DyTSwinBlock",
+    "PromptTokens",
     "RelativePositionBias",
+    "ScaleShift",
     "TokenSelection",
     "Variant",
 ]

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+from mmpretrain.models.peft.lora import LoRALinear
 from torch import nn
 
-from mmdyt.models.layers import RelativePositionBias
-from mmdyt.models.utils.dispatch_mode import dispatched_layers
+from mmdyt.models.layers import DispatchedLayer, PromptTokens, RelativePositionBias, ScaleShift
 
-TUNINGS = ("peft", "linear", "full")
+
+def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
+    for module in model.modules():
+        if isinstance(module, DispatchedLayer):
+            yield from module.adapter.parameters()
+            yield from module.dispatcher.parameters()
+        elif isinstance(module, LoRALinear):
+            yield from module.lora_down.parameters()
+            yield from module.lora_up.parameters()
+        elif isinstance(module, (PromptTokens, RelativePositionBias, ScaleShift)):
+            yield from module.parameters()
+
+
+def _biases(model: nn.Module) -> Iterator[nn.Parameter]:
+    for module in model.modules():
+        if isinstance(bias := getattr(module, "bias", None), nn.Parameter):
+            yield bias
+
+
+# What each method trains beside the heads.
+TUNINGS: dict[str, Callable[[nn.Module], Iterable[nn.Parameter]]] = {
+    "peft": _peft,
+    "linear": lambda model: (),
+    "bitfit": _biases,
+    "full": lambda model: model.parameters(),
+}
 
 
 def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
     """Freeze everything but what a tuning method trains.
 
     Args:
-        model: The model; its layers are found by class, its heads by name.
-        tuning: - ``'peft'``: heads, adapters, dispatchers and relative position
-              biases (DyT, AdaptFormer).
+        model: The model; its parts are found by class, its heads by name.
+        tuning: - ``'peft'``: heads and what was added to the backbone:
+              adapters and dispatchers (DyT, AdaptFormer), LoRA's factors,
+              prompts (VPT), scales and shifts (SSF), and
+              relative position biases.
             - ``'linear'``: heads only.
+            - ``'bitfit'``: heads and every bias (BitFit).
             - ``'full'``: everything.
         heads: Names of direct children that always train; those that the
             model lacks or has as ``None`` are passed over.
@@ -29,15 +57,12 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
     """
     if tuning not in TUNINGS:
         raise ValueError(f"model.tuning={tuning!r} is unknown; choose one of {list(TUNINGS)}")
-    model.requires_grad_(tuning == "full")
-    trained: list[nn.Module | None] = [getattr(model, name, None) for name in heads]
-    if tuning == "peft":
-        for layer in dispatched_layers(model):
-            trained += [layer.adapter, layer.dispatcher]
-        trained += [part for part in model.modules() if isinstance(part, RelativePositionBias)]
-    for module in trained:
-        if module is not None:
-            module.requires_grad_(True)
+    model.requires_grad_(False)
+    for param in TUNINGS[tuning](model):
+        param.requires_grad_(True)
+    for name in heads:
+        if (head := getattr(model, name, None)) is not None:
+            head.requires_grad_(True)
 
 
 def trainable_names(model: nn.Module) -> list[str]:

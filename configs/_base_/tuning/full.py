@@ -1,0 +1,5 @@
+"""Full tuning: everything trains."""
+
+_base_ = "../models/vit-b16_in21k.py"
+
+model = dict(tuning="full")
