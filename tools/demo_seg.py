@@ -23,7 +23,7 @@ from mmdyt.models.utils import collect_dispatch
 from mmdyt.visualization import draw_curves, draw_seg_panel, draw_token_maps, read_scalars
 
 METHODS = {"Linear probe": "linear", "AdaptFormer": "adaptformer", "DyT (r = 0.5)": "dyt"}
-CONFIGS = "configs/segmentation/demo/{}_vit-mini_upernet_fashion-scenes.py"
+CONFIGS = "configs/segmentation/demo/{}_vit-mini_fcn_fashion-scenes.py"
 
 
 def test_batch(result: Result, size: int) -> tuple[torch.Tensor, list]:
@@ -45,7 +45,7 @@ def test_batch(result: Result, size: int) -> tuple[torch.Tensor, list]:
 
 def print_tables(results: dict[str, Result], speed: dict[str, float]) -> list[dict]:
     """Print the comparison and the IoU of every class, and return the rows."""
-    table = Table(title="ViT of Fashion-MNIST, frozen, with UPerNet: 800 scenes, tested on 200")
+    table = Table(title="ViT of Fashion-MNIST, frozen, with an FCN head: 800 scenes, tested on 200")
     for column in ("method", "mIoU %", "trainable", "GFLOPs", "activation rate", "images/s"):
         table.add_column(column, justify="left" if column == "method" else "right")
     by_class = Table(title="IoU of each class, %")

@@ -1,6 +1,8 @@
-"""UPerNet over the small ViT that mmdyt ships, with DyT; a decoder of demo size."""
+"""An FCN head over four layers of the small ViT that mmdyt ships, with DyT.
 
-norm_cfg = dict(type="BN", requires_grad=True)
+UPerNet, which the full-size configs have, needs more than a demo's iterations.
+"""
+
 model = dict(
     type="mmdyt.DyTEncoderDecoder",
     backbone=dict(
@@ -20,31 +22,19 @@ model = dict(
             prefix="backbone.",
         ),
     ),
-    neck=dict(type="Feature2Pyramid", embed_dim=128, rescales=[2, 1, 0.5, 0.25], norm_cfg=norm_cfg),
     decode_head=dict(
-        type="UPerHead",
+        type="FCNHead",
         in_channels=[128] * 4,
         in_index=[0, 1, 2, 3],
-        pool_scales=(1, 2, 4),
-        channels=32,
-        dropout_ratio=0.1,
-        num_classes=5,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
-    ),
-    auxiliary_head=dict(
-        type="FCNHead",
-        in_channels=128,
-        in_index=1,
-        channels=32,
-        num_convs=1,
+        input_transform="resize_concat",
+        channels=64,
+        num_convs=2,
         concat_input=False,
         dropout_ratio=0.1,
         num_classes=5,
-        norm_cfg=norm_cfg,
+        norm_cfg=dict(type="BN", requires_grad=True),
         align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=0.4),
+        loss_decode=dict(type="CrossEntropyLoss", loss_weight=1.0),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode="whole"),
