@@ -1,5 +1,6 @@
 """Data components that the OpenMMLab libraries lack."""
 
+from mmdyt.datasets.check_seg_labels import CheckSegLabels
 from mmdyt.datasets.gray_to_rgb import GrayToRGB
 
-__all__ = ["GrayToRGB"]
+__all__ = ["CheckSegLabels", "GrayToRGB"]

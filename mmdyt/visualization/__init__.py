@@ -2,6 +2,14 @@
 
 from mmdyt.visualization.curves import draw_curves, read_scalars
 from mmdyt.visualization.rate_bars import draw_rate_bars
+from mmdyt.visualization.seg_panel import draw_seg_panel
 from mmdyt.visualization.token_maps import draw_token_maps, shade_inactive
 
-__all__ = ["draw_curves", "draw_rate_bars", "draw_token_maps", "read_scalars", "shade_inactive"]
+__all__ = [
+    "draw_curves",
+    "draw_rate_bars",
+    "draw_seg_panel",
+    "draw_token_maps",
+    "read_scalars",
+    "shade_inactive",
+]

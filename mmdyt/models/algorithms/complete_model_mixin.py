@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 
 from mmdyt.models.losses import activation_rate, logit_distill_loss, token_rate_loss
-from mmdyt.models.utils import capture, collect_dispatch, dispatch_mode, dispatched_layers
+from mmdyt.models.utils import (
+    capture,
+    collect_dispatch,
+    dispatch_mode,
+    dispatched_layers,
+    keep_norm_statistics,
+)
 from mmdyt.models.utils.freeze import set_trainable
 
 
@@ -46,14 +52,13 @@ class DyTObjective:
             if not weight >= 0:
                 raise ValueError(f"model.dyt.{name} must not be negative, got {weight}")
 
-    @classmethod
-    def from_config(cls, config: dict | None) -> DyTObjective:
-        """Build from a config dict, refusing keys that do not exist."""
-        known = [field.name for field in fields(cls)]
+    def updated(self, config: dict | None) -> DyTObjective:
+        """Copy with the values of a config dict, refusing keys that do not exist."""
+        known = [field.name for field in fields(self)]
         for key in config or {}:
             if key not in known:
                 raise ValueError(f"model.dyt.{key} is unknown; choose among {known}")
-        return cls(**(config or {}))
+        return replace(self, **(config or {}))
 
 
 class CompleteModelMixin:
@@ -72,7 +77,8 @@ class CompleteModelMixin:
 
     Args:
         *args: As the host class.
-        dyt (dict | None): Fields of :class:`DyTObjective`. Defaults to ``None``.
+        dyt (dict | None): Fields of :class:`DyTObjective`; those left out come
+            from the class's ``default_objective``. Defaults to ``None``.
         tuning (str): What trains: ``'peft'``, ``'linear'``, ``'bitfit'`` or ``'full'``; see
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As the host class.
@@ -83,7 +89,7 @@ class CompleteModelMixin:
     default_objective = DyTObjective()
 
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
-        objective = DyTObjective.from_config(dyt) if dyt is not None else self.default_objective
+        objective = self.default_objective.updated(dyt)
         super().__init__(*args, **kwargs)
         assert isinstance(self, nn.Module)
         self.objective = objective
@@ -111,7 +117,12 @@ class CompleteModelMixin:
         if goal.complete_weight or goal.distill_weight:
             grad = nullcontext() if goal.complete_weight else torch.no_grad()
             capture_teacher = capture(self, self.logits_module)
-            with grad, dispatch_mode(self, "complete"), capture_teacher as teacher:
+            with (
+                grad,
+                dispatch_mode(self, "complete"),
+                keep_norm_statistics(self),
+                capture_teacher as teacher,
+            ):
                 complete = host_loss(inputs, data_samples, **kwargs)
             if goal.complete_weight:
                 losses.update(_weighted(complete, "complete.", goal.complete_weight))
@@ -119,12 +130,25 @@ class CompleteModelMixin:
             dynamic = host_loss(inputs, data_samples, **kwargs)
         losses.update(_weighted(dynamic, "dynamic.", 1.0))
         if goal.distill_weight:
-            distill = logit_distill_loss(student[-1], teacher[-1])
+            mask = self.distill_mask(student[-1], data_samples)
+            distill = logit_distill_loss(student[-1], teacher[-1], mask)
             losses["distill_loss"] = goal.distill_weight * distill
         rate = activation_rate(records)
         losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, goal.target_rate)
         losses["activation_rate"] = rate.detach()
         return losses
+
+    def distill_mask(self, logits: Tensor, data_samples: list) -> Tensor | None:
+        """Say which logits the distillation loss counts: all, unless overridden.
+
+        Args:
+            logits: What ``logits_module`` returned, ``(B, K, ...)``.
+            data_samples: What the host's ``loss`` takes.
+
+        Returns:
+            A mask for :func:`mmdyt.models.losses.logit_distill_loss`.
+        """
+        return None
 
 
 def _weighted(losses: dict, prefix: str, weight: float) -> dict:

@@ -6,7 +6,7 @@ from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones import VisionTransformer
 
 from mmdyt.models.backbones.load_checks import refuse_other_shapes
-from mmdyt.models.layers import DyTEncoderLayer
+from mmdyt.models.layers import BiasedAttention, DyTEncoderLayer
 from mmdyt.registry import MODELS
 
 
@@ -30,11 +30,16 @@ class DyTViT(VisionTransformer):
             ``dict(type='mmdyt.TokenDispatcher')``.
         num_dense_layers (int): How many of the first layers have an adapter
             but no dispatch. Defaults to 0.
+        rel_pos_bias (bool): Add a trained relative position bias to every
+            attention, as the released segmentation model does. It ties the
+            backbone to inputs of ``img_size``, and attention must see all
+            tokens. Defaults to ``False``.
         **kwargs: As ``VisionTransformer``.
 
     Raises:
         ValueError: If ``dispatch`` is unknown, ``num_dense_layers`` is outside
-            ``[0, num_layers]``, or the patches do not tile ``img_size``.
+            ``[0, num_layers]``, the patches do not tile ``img_size``, or
+            ``rel_pos_bias`` meets a ``dispatch`` of attention.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class DyTViT(VisionTransformer):
         adapter: dict | None = dict(type="mmdyt.BottleneckAdapter"),
         dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
         num_dense_layers: int = 0,
+        rel_pos_bias: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +59,15 @@ class DyTViT(VisionTransformer):
                 f"backbone.num_dense_layers must be in [0, {self.num_layers}], "
                 f"got {num_dense_layers}"
             )
+        if rel_pos_bias and dispatch not in (None, "mlp"):
+            raise ValueError(
+                f"backbone.rel_pos_bias needs attention among all tokens: choose "
+                f"backbone.dispatch='mlp' or None, got {dispatch!r}"
+            )
         for index, layer in enumerate(self.layers):
+            if rel_pos_bias:
+                grid = self.patch_resolution
+                BiasedAttention.from_attention(layer.attn, grid, self.num_extra_tokens)
             DyTEncoderLayer.from_layer(
                 layer,
                 dispatch=dispatch if index >= num_dense_layers else None,

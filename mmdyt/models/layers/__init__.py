@@ -4,14 +4,17 @@ from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, Toke
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
 from mmdyt.models.layers.prompt_tokens import PromptTokens
+from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
 
 __all__ = [
     "VARIANTS",
+    "BiasedAttention",
     "DispatchedLayer",
     "DyTEncoderLayer",
     "DyTSwinBlock",
     "PromptTokens",
+    "RelativePositionBias",
     "ScaleShift",
     "TokenSelection",
     "Variant",

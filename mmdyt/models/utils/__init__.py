@@ -3,12 +3,14 @@
 from mmdyt.models.utils.capture import capture
 from mmdyt.models.utils.dispatch_mode import collect_dispatch, dispatch_mode, dispatched_layers
 from mmdyt.models.utils.freeze import set_trainable, trainable_names
+from mmdyt.models.utils.norm_statistics import keep_norm_statistics
 
 __all__ = [
     "capture",
     "collect_dispatch",
     "dispatch_mode",
     "dispatched_layers",
+    "keep_norm_statistics",
     "set_trainable",
     "trainable_names",
 ]

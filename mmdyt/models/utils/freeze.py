@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mmpretrain.models.peft.lora import LoRALinear
 from torch import nn
 
-from mmdyt.models.layers import DispatchedLayer, PromptTokens, ScaleShift
+from mmdyt.models.layers import DispatchedLayer, PromptTokens, RelativePositionBias, ScaleShift
 
 
 def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
@@ -18,7 +18,7 @@ def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
         elif isinstance(module, LoRALinear):
             yield from module.lora_down.parameters()
             yield from module.lora_up.parameters()
-        elif isinstance(module, (PromptTokens, ScaleShift)):
+        elif isinstance(module, (PromptTokens, RelativePositionBias, ScaleShift)):
             yield from module.parameters()
 
 
@@ -44,7 +44,8 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
         model: The model; its parts are found by class, its heads by name.
         tuning: - ``'peft'``: heads and what was added to the backbone:
               adapters and dispatchers (DyT, AdaptFormer), LoRA's factors,
-              prompts (VPT), scales and shifts (SSF).
+              prompts (VPT), scales and shifts (SSF), and
+              relative position biases.
             - ``'linear'``: heads only.
             - ``'bitfit'``: heads and every bias (BitFit).
             - ``'full'``: everything.

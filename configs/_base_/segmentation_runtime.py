@@ -1,0 +1,13 @@
+"""What every segmentation run shares: mmsegmentation's scope, iterations, our segmentor."""
+
+_base_ = "default_runtime.py"
+
+custom_imports = dict(imports=["mmdyt.integrations.mmseg"], allow_failed_imports=False)
+default_scope = "mmseg"
+default_hooks = dict(
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=8000, max_keep_ckpts=3),
+    visualization=dict(_delete_=True, type="SegVisualizationHook"),
+)
+log_processor = dict(by_epoch=False)
+vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
+visualizer = dict(_delete_=True, type="SegLocalVisualizer", vis_backends=vis_backends)
