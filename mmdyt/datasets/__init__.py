@@ -1,5 +1,6 @@
 """Data components that the OpenMMLab libraries lack."""
 
 from mmdyt.datasets.gray_to_rgb import GrayToRGB
+from mmdyt.datasets.video_clipwise import ClipwiseTransform
 
-__all__ = ["GrayToRGB"]
+__all__ = ["ClipwiseTransform", "GrayToRGB"]
