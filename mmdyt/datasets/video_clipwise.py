@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
+from mmengine.registry import DefaultScope
 
 from mmdyt.registry import TRANSFORMS
 
@@ -21,12 +22,14 @@ class ClipwiseTransform(BaseTransform):
     and ``img_shape``.
 
     Args:
-        transforms (list[dict]): Image transforms, with prefixed types such as
-            ``'mmpretrain.RandAugment'``.
+        transforms (list[dict]): Image transforms of mmpretrain, such as
+            ``dict(type='mmpretrain.RandAugment', ...)``.
     """
 
     def __init__(self, transforms: list[dict]) -> None:
-        self.transforms = Compose(transforms)
+        # RandAugment builds its policies by unprefixed types.
+        with DefaultScope.overwrite_default_scope("mmpretrain"):
+            self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> dict:
         """Transform the frames of ``results['imgs']`` alike."""

@@ -5,7 +5,6 @@ The complete model has 144.39 GFLOPs a view, as the paper's AdaptFormer.
 """
 
 pretrained = "checkpoints/vit-base-p16_in21k.safetensors"
-num_frames = 8
 
 model = dict(
     type="mmdyt.DyTRecognizer2D",
@@ -27,7 +26,7 @@ model = dict(
         type="mmdyt.AttentivePoolHead",
         num_classes=400,
         in_channels=768,
-        num_frames=num_frames,
+        num_frames=8,
         num_heads=12,
         average_clips="prob",
     ),
