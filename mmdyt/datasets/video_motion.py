@@ -85,13 +85,13 @@ def write_video(target: Path, frames: NDArray, fps: float = 8.0) -> None:
         writer.release()
 
 
-def write_motion_videos(root: Path, num_train: int = 400, num_test: int = 200) -> None:
+def write_motion_videos(root: Path, num_train: int = 320, num_test: int = 160) -> None:
     """Write the data set with mmaction2's lists; files that are there are kept.
 
     Args:
         root: Folder to write to: ``videos/*.mp4``, ``train.txt``, ``test.txt``.
-        num_train: Training clips. Defaults to 400.
-        num_test: Test clips. Defaults to 200.
+        num_train: Training clips. Defaults to 320.
+        num_test: Test clips. Defaults to 160.
     """
     scans = load_digits().images
     order = np.random.default_rng(0).permutation(len(scans))

@@ -1,4 +1,4 @@
-"""Moving digits: real scans, real MP4 files, eight motions; 400 to train, 200 to test.
+"""Moving digits: real scans, real MP4 files, eight motions; 320 to train, 160 to test.
 
 ``tools/demo_video.py`` writes the data folder.
 """
@@ -19,7 +19,7 @@ test_pipeline = [
     dict(type="PackActionInputs"),
 ]
 train_dataloader = dict(
-    batch_size=20,
+    batch_size=16,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
