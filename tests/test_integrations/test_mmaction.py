@@ -45,9 +45,7 @@ def cfg(motion_root, tmp_path) -> Config:
         dict(
             work_dir=str(tmp_path / "run"),
             log_level="ERROR",
-            model=dict(
-                backbone=dict(arch=TINY_ARCH, init_cfg=None), cls_head=dict(in_channels=32)
-            ),
+            model=dict(backbone=dict(arch=TINY_ARCH, init_cfg=None), cls_head=dict(in_channels=32)),
             train_dataloader=dict(
                 batch_size=4, dataset=data | dict(ann_file=str(motion_root / "train.txt"))
             ),
@@ -125,7 +123,7 @@ def test_views_are_averaged(cfg, model, motion_root, clips, crops):
         with torch.inference_mode():
             alone = torch.cat([model(one.unsqueeze(0), stage="head") for one in views])
         torch.testing.assert_close(sample.pred_score, alone.softmax(1).mean(0))
-    assert not torch.allclose(alone[0], alone[1])
+    assert not torch.allclose(alone[0], alone[-1])
 
 
 def test_clip_length_must_fit(model):
@@ -134,17 +132,13 @@ def test_clip_length_must_fit(model):
 
 
 def test_flops_of_the_paper():
-    """8 frames of ViT-B/16: dense 142.53 G, AdaptFormer 144.39 G."""
-    for adapter, figure in ((None, 142.53), (dict(), 144.39)):
-        cfg = Config.fromfile(K400)
-        cfg.model.backbone.init_cfg = None
-        cfg.model.backbone.dispatch = None
-        if adapter is None:
-            cfg.model.backbone.adapter = None
-        with torch.device("meta"):
-            model = MODELS.build(cfg.model)
-            flops = CostAccount(model).dense_flops(torch.zeros(1, 8, 3, 224, 224))
-        assert flops / 1e9 == pytest.approx(figure, rel=1e-3)
+    """8 frames of ViT-B/16: AdaptFormer 144.39 G, dense (no adapters) 142.53 G."""
+    cfg = Config.fromfile(K400)
+    cfg.model.backbone.init_cfg = None
+    complete = CostAccount(MODELS.build(cfg.model)).complete(torch.zeros(1, 8, 3, 224, 224))
+    adapters = sum(n for name, n in complete.by_module.items() if name.endswith(".adapter"))
+    assert complete.flops / 1e9 == pytest.approx(144.39, rel=1e-3)
+    assert (complete.flops - adapters) / 1e9 == pytest.approx(142.53, rel=1e-3)
 
 
 def damaged(motion_root: Path, tmp_path: Path) -> list[str]:
@@ -165,15 +159,17 @@ def list_with(cfg, motion_root: Path, tmp_path: Path, bad: list[str], **options)
     return DATASETS.build(dict(cfg.train_dataloader.dataset) | options)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_unreadable_videos_are_skipped_and_counted_over_workers(cfg, motion_root, tmp_path, start):
+@pytest.mark.parametrize("start, num_workers", [("fork", 2), ("spawn", 1)])
+def test_unreadable_videos_are_skipped_and_counted_over_workers(
+    cfg, motion_root, tmp_path, start, num_workers
+):
     """Also in workers started by spawn, which must heal mmaction on their own."""
     bad = damaged(motion_root, tmp_path)
     dataset = list_with(cfg, motion_root, tmp_path, bad, max_unreadable_share=0.2)
     loader = DataLoader(
         dataset,
         batch_size=5,
-        num_workers=2,
+        num_workers=num_workers,
         collate_fn=pseudo_collate,
         multiprocessing_context=multiprocessing.get_context(start),
     )
