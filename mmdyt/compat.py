@@ -20,6 +20,7 @@ from importlib.machinery import ModuleSpec
 from multiprocessing import parent_process
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -100,7 +101,7 @@ def heal_mmaction() -> bool:
 
 def _import_past_assertion() -> bool:
     """Import mmaction while it sees an mmcv version that it accepts, if it must."""
-    mmcv = importlib.import_module("mmcv")
+    mmcv: Any = importlib.import_module("mmcv")
     real = mmcv.__version__
     if "mmaction" in sys.modules or not real.startswith(TESTED_MMCV):
         return False
