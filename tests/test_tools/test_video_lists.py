@@ -1,6 +1,7 @@
 """The list converter reports every unreadable file at once and lists the rest."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -30,7 +31,7 @@ def convert(*args: object) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "tools/dataset_converters/video_lists.py", *map(str, args)],
         cwd=REPO,
-        env={"PYTHONPATH": str(REPO)},
+        env=os.environ | {"PYTHONPATH": str(REPO)},
         capture_output=True,
         text=True,
     )
