@@ -2,5 +2,6 @@
 
 from mmdyt.datasets.check_seg_labels import CheckSegLabels
 from mmdyt.datasets.gray_to_rgb import GrayToRGB
+from mmdyt.datasets.video_clipwise import ClipwiseTransform
 
-__all__ = ["CheckSegLabels", "GrayToRGB"]
+__all__ = ["CheckSegLabels", "ClipwiseTransform", "GrayToRGB"]

@@ -1,0 +1,33 @@
+"""DyT (MLP dispatch, r = 0.5) of the small ViT on moving digits; ``make demo-video`` runs it."""
+
+_base_ = [
+    "../../_base_/models/video_vit-mini-p4.py",
+    "../../_base_/datasets/video_motion.py",
+    "../../_base_/schedules/video_adamw_12e.py",
+    "../../_base_/video_runtime.py",
+]
+
+# 320 clips are few: small batches and a high learning rate.
+max_epochs = 10
+warmup_epochs = 1
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=16, enable=False)
+param_scheduler = [
+    dict(
+        type="LinearLR",
+        start_factor=1e-6,
+        by_epoch=True,
+        end=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=0,
+        by_epoch=True,
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+default_hooks = dict(logger=dict(interval=10))

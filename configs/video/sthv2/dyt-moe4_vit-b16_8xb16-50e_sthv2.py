@@ -1,0 +1,5 @@
+"""DyT with a MoE-adapter of four experts on Something-Something V2."""
+
+_base_ = "dyt_vit-b16_8xb16-50e_sthv2.py"
+
+model = dict(backbone=dict(adapter=dict(type="mmdyt.MoEAdapter", num_experts=4)))
