@@ -54,10 +54,11 @@ def print_tables(results: dict[str, Result], speed: dict[str, float]) -> list[di
         by_class.add_column(name, justify="right")
     rows = []
     for name, result in results.items():
+        class_iou = {each: result.metrics.get(f"IoU/{each}") for each in CLASSES}
         row = dict(
             method=name,
             miou=result.metrics["mIoU"],
-            class_iou={each: result.metrics.get(f"IoU/{each}") for each in CLASSES},
+            class_iou=class_iou,
             trainable_params=result.trainable,
             gflops=result.metrics["dispatch/gflops"],
             activation_rate=result.metrics.get("dispatch/activation_rate"),
@@ -73,7 +74,7 @@ def print_tables(results: dict[str, Result], speed: dict[str, float]) -> list[di
             f"{row['images_per_second']:.0f}",
         )
         by_class.add_row(
-            name, *("-" if iou is None else f"{iou:.1f}" for iou in row["class_iou"].values())
+            name, *("-" if iou is None else f"{iou:.1f}" for iou in class_iou.values())
         )
         rows.append(row)
     Console().print(table)

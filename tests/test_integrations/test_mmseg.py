@@ -419,9 +419,10 @@ def test_the_cost_is_that_of_the_paper(method, gflops):
     full = account.complete(inputs)
     assert full.flops / 1e9 == pytest.approx(gflops, rel=5e-4)
     parts = {name: full.by_module[name] / 1e9 for name in ("backbone", "neck", "decode_head")}
-    assert sum(parts.values()) == pytest.approx(full.flops / 1e9, rel=1e-6)
+    # What is outside of the three enlarges the logits to the image: under a thousandth.
+    assert 0 <= full.flops / 1e9 - sum(parts.values()) < 1e-3 * gflops
     assert parts["neck"] == pytest.approx(14.5, rel=1e-3)
-    assert parts["decode_head"] == pytest.approx(483.75, rel=1e-3)
+    assert parts["decode_head"] == pytest.approx(483.54, rel=1e-3)
     if method == "dyt":
         assert account.flops_at_rate(inputs, 0.62) / 1e9 == pytest.approx(584.57, rel=1e-3)
 

@@ -80,7 +80,9 @@ def swin(dispatch: str | None, adapter: dict | None) -> dict:
 def video(dispatch: str | None, adapter: dict | None) -> tuple[str, dict]:
     """ViT-B/16 on 8 frames, as on Kinetics-400."""
     backbone = dict(dispatch=dispatch, adapter=adapter)
-    return "configs/video/vit-base_dyt_k400.py", dict(model=dict(backbone=backbone))
+    return "configs/video/kinetics400/dyt_vit-b16_8xb16-12e_kinetics400.py", dict(
+        model=dict(backbone=backbone)
+    )
 
 
 def upernet(dispatch: str | None, adapter: dict | None) -> dict:

@@ -42,7 +42,7 @@ def main() -> None:
             images, labels, number
         )
     with atomic_path(args.out) as path:
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
     print(f"{args.out}: {args.out.stat().st_size / 1024:.0f} KiB")
 
 
