@@ -83,8 +83,8 @@ def draw_seg_panel(
         axis.set(xticks=[], yticks=[])
     figure.colorbar(heat, ax=axes[:, 3], label="share of layers that computed the patch")
     handles = [
-        Patch(color=tuple(value / 255 for value in colour), label=name)
-        for name, colour in zip(classes, palette)
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in zip(classes, palette)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8))
     return figure

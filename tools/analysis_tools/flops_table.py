@@ -61,6 +61,9 @@ def moe(num_experts: int) -> dict:
     return dict(type="mmdyt.MoEAdapter", bottleneck_dims=64, num_experts=num_experts)
 
 
+VIDEO = "configs/video/kinetics400/dyt_vit-b16_8xb16-12e_kinetics400.py"
+
+
 def vit(arch: str, dispatch: str | None, adapter: dict | None) -> dict:
     """Config of a ViT with patch 16 at 224 px."""
     return dict(type="mmdyt.DyTViT", arch=arch, dispatch=dispatch, adapter=adapter)
