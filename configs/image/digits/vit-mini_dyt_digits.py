@@ -7,9 +7,9 @@ _base_ = [
     "../../_base_/default_runtime.py",
 ]
 
-# 20 epochs instead of 100, so that four methods fit into a demo on two cores.
-max_epochs = 20
-warmup_epochs = 2
+# 10 epochs instead of 100, so that four methods fit into minutes on two cores.
+max_epochs = 10
+warmup_epochs = 1
 param_scheduler = [
     dict(
         type="LinearLR",
@@ -27,4 +27,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
