@@ -185,14 +185,19 @@ class DispatchedLayer(nn.Module):
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
         x = x.contiguous()
-        out = x + self.adapter[name](x) if name in self.adapter else x.clone()
+        out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
         if indices.numel() == 0:
             return out
         active = branch(gather_tokens(x, indices), TokenSelection(mask, packed=True))
         return scatter_add_tokens(out, indices, active)
 
     def _add_adapter(self, name: str, x: Tensor, out: Tensor) -> Tensor:
-        return out + self.adapter[name](x) if name in self.adapter else out
+        if name not in self.adapter:
+            return out
+        adapter = self.adapter[name]
+        if getattr(adapter, "takes_stream", False):
+            return adapter(x, out)
+        return out + adapter(x)
 
     def _record(self, name: str, x: Tensor, mask: Tensor, logits: Tensor | None) -> None:
         if not self.sinks:
