@@ -13,10 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from mmdyt.ops import active_indices, gather_tokens, keep_prefix, masked_branch, scatter_add_tokens
+from mmdyt.ops import (
+    active_graph,
+    active_indices,
+    gather_tokens,
+    keep_prefix,
+    masked_branch,
+    scatter_add_tokens,
+)
 from mmdyt.registry import MODELS
 from mmdyt.structures import DispatchRecord
 
@@ -72,7 +81,10 @@ class DispatchedLayer(nn.Module):
     A host layer calls :meth:`add_dispatch` once after its own construction, in
     ``_become_dispatched``, and :meth:`run_branches` in ``forward``; it
     implements ``_<name>_branch(x, selection)`` for the branches it supports.
-    ``selection`` is ``None`` where all tokens take part.
+    ``selection`` is ``None`` where all tokens take part. A host may name
+    branches in ``token_wise``: those that treat every token on its own, with
+    the module that holds their dropouts. Training then builds no graph of
+    their inactive tokens, which have no gradient.
 
     Attributes:
         adapter (ModuleDict): Adapters by branch.
@@ -84,6 +96,7 @@ class DispatchedLayer(nn.Module):
     """
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
+    token_wise: dict[str, str] = {}
 
     @classmethod
     def from_layer(cls, layer: nn.Module, **dispatch_args) -> DispatchedLayer:
@@ -175,9 +188,17 @@ class DispatchedLayer(nn.Module):
         mask = keep_prefix(mask, self.num_prefix)
         self._record(name, x, mask, logits)
         if self.training or self.dispatch_mode == "masked":
-            selection = TokenSelection(mask.detach().bool(), packed=False)
-            return self._add_adapter(name, x, x + masked_branch(branch(x, selection), mask))
+            value = self._all_values(name, branch, x, mask.detach().bool())
+            return self._add_adapter(name, x, x + masked_branch(value, mask))
         return self._skip_inactive(name, branch, x, mask.bool())
+
+    def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        apart = name in self.token_wise and torch.is_grad_enabled()
+        # Noise would be another one, and that of stochastic depth is drawn an image.
+        if apart and not _is_noisy(self.get_submodule(self.token_wise[name])):
+            packed = TokenSelection(mask, packed=True)
+            return active_graph(lambda tokens: branch(tokens, packed), x, mask)
+        return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         indices = active_indices(mask)
@@ -208,3 +229,12 @@ class DispatchedLayer(nn.Module):
         record = DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix, extra)
         for sink in self.sinks:
             sink.append(record)
+
+
+def _is_noisy(module: nn.Module) -> bool:
+    """Whether a dropout or stochastic depth inside draws random numbers now."""
+    return any(
+        part.training and (part.p if isinstance(part, _DropoutNd) else part.drop_prob) > 0
+        for part in module.modules()
+        if isinstance(part, (_DropoutNd, DropPath))
+    )
