@@ -202,12 +202,14 @@ class DispatchedLayer(nn.Module):
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         indices = active_indices(mask)
-        if indices.numel() == mask.numel():
+        # A graph for export takes one way for any number of active tokens.
+        shortcuts = not (torch.compiler.is_exporting() or torch.jit.is_tracing())
+        if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
         x = x.contiguous()
         out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
-        if indices.numel() == 0:
+        if shortcuts and indices.numel() == 0:
             return out
         active = branch(gather_tokens(x, indices), TokenSelection(mask, packed=True))
         return scatter_add_tokens(out, indices, active)
