@@ -91,6 +91,8 @@ class DispatchedLayer(nn.Module):
         dispatcher (ModuleDict): Dispatchers by branch.
         dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
             through :func:`mmdyt.models.utils.dispatch_mode`.
+        idle (set[str]): Branches that no token beyond the prefix needs: they
+            run on the prefix only, without a decision. Set by the export.
         sinks (list): Lists that receive records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
     """
@@ -159,6 +161,7 @@ class DispatchedLayer(nn.Module):
         self.layer_index = index
         self.num_prefix = num_prefix
         self.dispatch_mode = "dynamic"
+        self.idle: set[str] = set()
         self.sinks: list[list[DispatchRecord]] = []
         self.adapter = ModuleDict()  # mmengine's, which passes init_weights on
         self.dispatcher = ModuleDict()
@@ -177,6 +180,8 @@ class DispatchedLayer(nn.Module):
 
     def _run_branch(self, name: str, x: Tensor) -> Tensor:
         branch: Branch = getattr(self, f"_{name}_branch")
+        if name in self.idle:
+            return self._run_on_prefix(name, branch, x)
         if name not in self.dispatcher:
             return self._add_adapter(name, x, x + branch(x, None))
         if self.dispatch_mode == "complete":
@@ -191,6 +196,13 @@ class DispatchedLayer(nn.Module):
             value = self._all_values(name, branch, x, mask.detach().bool())
             return self._add_adapter(name, x, x + masked_branch(value, mask))
         return self._skip_inactive(name, branch, x, mask.bool())
+
+    def _run_on_prefix(self, name: str, branch: Branch, x: Tensor) -> Tensor:
+        out = self._add_adapter(name, x, x)
+        if self.num_prefix == 0:
+            return out
+        prefix = out[:, : self.num_prefix] + branch(x[:, : self.num_prefix], None)  # (B, P, C)
+        return torch.cat([prefix, out[:, self.num_prefix :]], dim=1)
 
     def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         apart = name in self.token_wise and torch.is_grad_enabled()
