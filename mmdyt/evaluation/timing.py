@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 T = TypeVar("T")
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def time_alternately(
     budget: float = float("inf"),
     device: str = "cpu",
     title: str = "timing",
+    clock: str = "wall",
 ) -> dict[str, list[float]]:
     """Time functions in turns, so that a busy machine slows all alike.
 
@@ -62,6 +64,10 @@ def time_alternately(
             any case. Defaults to no limit.
         device: Where the functions run. Defaults to ``'cpu'``.
         title: Shown with the progress.
+        clock: A key of :data:`CLOCKS`. ``'cpu'`` is the time that the process
+            was given, summed over its threads: on a machine that others use,
+            with one thread, it is what the wall clock says on an idle one.
+            Defaults to ``'wall'``.
 
     Returns:
         Seconds by name, one a round: entries of one index belong together.
@@ -69,16 +75,17 @@ def time_alternately(
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()
+    now = CLOCKS[clock]
     names, start = list(functions), time.perf_counter()
     for index in track(range(rounds), title, transient=True):
         if index >= 3 and time.perf_counter() - start > budget:
             break
         for name in names[index % len(names) :] + names[: index % len(names)]:
             _wait(device)
-            begin = time.perf_counter()
+            begin = now()
             functions[name]()
             _wait(device)
-            seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(now() - begin)
     return seconds
 
 

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from mmengine.registry import init_default_scope
 from rich.console import Console
 
-from mmdyt.evaluation.timing import Spread
+from mmdyt.evaluation.timing import CLOCKS, Spread
 from mmdyt.fileio import atomic_path
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -52,6 +52,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="of inference")
+    parser.add_argument(
+        "--clock", choices=list(CLOCKS), default="wall", help="cpu: for machines that others use"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads; defaults to torch's choice")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args()
@@ -149,7 +152,7 @@ def main() -> None:
     where, dtype = machine(args.device), str(args.dtype).removeprefix("torch.")
     inference: dict[str, list[Row]] = {}
     training: dict[str, list[TrainingRow]] = {}
-    report = f"ViT {args.arch} on {where}; medians with quartiles.\n"
+    report = f"ViT {args.arch} on {where}, {args.clock} time; medians with quartiles.\n"
 
     def publish(title: str, table: str) -> None:
         nonlocal report

@@ -144,7 +144,7 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
         rates[name] = _mean_rate(records)
     calls = {name: (lambda model=model: model(images)) for name, model in models.items()}
     title = f"{batch} images of {pixels} px"
-    seconds = time_alternately(calls, args.rounds, args.budget, args.device, title)
+    seconds = time_alternately(calls, args.rounds, args.budget, args.device, title, args.clock)
     rows = []
     for name, call in calls.items():
         ideal = flops[DENSE] / flops[name]

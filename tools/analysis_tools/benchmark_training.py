@@ -103,7 +103,7 @@ def time_training(args: argparse.Namespace, batch: int, pixels: int) -> list[Tra
 
         forwards[name], steps[name] = forward, step
     title = f"training steps, {batch} images of {pixels} px"
-    seconds = time_alternately(steps, args.rounds, args.budget, args.device, title)
+    seconds = time_alternately(steps, args.rounds, args.budget, args.device, title, args.clock)
     rows = []
     for name, run in steps.items():
         losses, saved = saved_activations(models[name], forwards[name])
