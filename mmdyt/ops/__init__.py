@@ -3,6 +3,7 @@
 from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid
 from mmdyt.ops.mixed_linear import mixed_linear
 from mmdyt.ops.token_select import (
+    active_graph,
     active_indices,
     gather_tokens,
     keep_prefix,
@@ -19,6 +20,7 @@ from mmdyt.ops.varlen_attention import masked_attention, varlen_attention
 
 __all__ = [
     "Matching",
+    "active_graph",
     "active_indices",
     "bipartite_soft_matching",
     "gather_tokens",

@@ -4,9 +4,13 @@ Two executions of one rule, ``x + M * branch(x)``: :func:`masked_branch`
 computes every token and multiplies by the mask (training); the chain
 :func:`active_indices` -> :func:`gather_tokens` -> branch ->
 :func:`scatter_add_tokens` computes the active ones only (inference).
+:func:`active_graph` computes every token too, but builds the graph of the
+active ones only, which leaves the gradients of :func:`masked_branch` as they are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -39,6 +43,33 @@ def masked_branch(branch_out: Tensor, mask: Tensor) -> Tensor:
         ``M * branch``, ``(B, N, C)``, in the dtype of ``branch_out``.
     """
     return branch_out * mask.to(branch_out.dtype).unsqueeze(-1)
+
+
+def active_graph(branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:
+    """Run a branch on every token, for backward on the active ones only.
+
+    A hard mask stops the gradient of an inactive token on its way into the
+    branch; what the branch gives for it is needed as a value only, for the
+    gradient of the mask. With :func:`masked_branch` behind it the gradients
+    are those of ``masked_branch(branch(x), mask)``, for less backward work and
+    without the activations of inactive tokens.
+
+    Args:
+        branch: A function of single tokens, ``(K, C)`` to ``(K, C)``, that
+            draws no random numbers.
+        x: Token stream, ``(B, N, C)``.
+        mask: Boolean mask, ``(B, N)``.
+
+    Returns:
+        What the branch gives for every token, ``(B, N, C)``.
+    """
+    active, inactive = active_indices(mask), active_indices(~mask)
+    # In this order: autocast keeps its casts of weights, and the first must have a graph.
+    computed = branch(gather_tokens(x, active))
+    with torch.no_grad():
+        values = branch(gather_tokens(x, inactive))
+        out = values.new_empty(mask.numel(), x.shape[-1]).index_copy_(0, inactive, values)
+    return out.index_copy_(0, active, computed).view(x.shape)  # (B * N, C) -> (B, N, C)
 
 
 def active_indices(mask: Tensor) -> Tensor:

@@ -150,3 +150,29 @@ def test_bad_arguments_are_named(cls, bad, message):
 def test_bad_arguments_of_the_mixture_are_named(bad, message):
     with pytest.raises(ValueError, match=message):
         MoEAdapter(C, **bad)
+
+
+@pytest.mark.parametrize("norm", ["none", "in", "out"])
+@pytest.mark.parametrize("learnable", [False, True])
+def test_adding_to_the_stream_is_the_sum(norm, learnable):
+    adapter = randomised(BottleneckAdapter, norm=norm, learnable_scale=learnable, scale=0.3)
+    grads = []
+    x, stream = torch.randn(B, N, C), torch.randn(B, N, C)
+    before = x.clone(), stream.clone()
+    for add in (lambda stream, x: adapter(x, stream), lambda stream, x: stream + adapter(x)):
+        adapter.zero_grad()
+        out = add(stream, x)
+        out.square().sum().backward()
+        grads.append((out, *(p.grad.clone() for p in adapter.parameters())))
+    for ours, plain in zip(*grads):
+        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-4)
+    assert torch.equal(x, before[0]) and torch.equal(stream, before[1])
+
+
+def test_autocast_does_not_narrow_the_stream():
+    adapter = randomised(BottleneckAdapter)
+    x = torch.randn(B, N, C)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = adapter(x, x * 1e4)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out - x * 1e4, adapter(x), atol=0.2, rtol=0.05)

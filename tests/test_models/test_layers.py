@@ -6,6 +6,8 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 
 from mmdyt.models.layers import VARIANTS, DispatchedLayer, DyTEncoderLayer
 from mmdyt.models.utils import collect_dispatch, dispatch_mode
+from tests.conftest import randomise_adapters
+from tests.test_models.helpers import fix_dispatch
 
 SHAPE = dict(embed_dims=32, num_heads=4, feedforward_channels=64)
 DISPATCH = dict(
@@ -85,3 +87,18 @@ def test_dispatch_needs_a_dispatcher():
 def test_the_mixin_alone_is_no_layer():
     with pytest.raises(NotImplementedError):
         DispatchedLayer.from_layer(torch.nn.Identity(), dispatch="mlp")
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v])
+@pytest.mark.parametrize("num_prefix", [0, 2])
+@torch.no_grad()
+def test_an_idle_branch_runs_on_the_prefix_only(variant, num_prefix):
+    layer = DyTEncoderLayer(**SHAPE, **DISPATCH | dict(num_prefix=num_prefix), dispatch=variant)
+    randomise_adapters(layer)
+    fix_dispatch(layer.eval(), torch.zeros(2, 7, dtype=torch.bool))
+    x = torch.randn(2, 7, 32)
+    before, expected = x.clone(), layer(x)
+    layer.idle.update(layer.variant.dispatched)
+    layer.dispatcher.clear()
+    torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(x, before)

@@ -18,7 +18,9 @@ class BaseAdapter(BaseModule):
     :meth:`bottleneck` and ``reset_parameters``, which has to leave the output
     at zero. It may have a method ``statistics(x) -> dict[str, Tensor]``: what
     it returns stands in the ``extra`` of the layer's
-    :class:`~mmdyt.structures.DispatchRecord`.
+    :class:`~mmdyt.structures.DispatchRecord`. With an attribute
+    ``takes_stream = True`` the layer calls ``adapter(x, stream)`` for the sum
+    ``stream + adapter(x)``, where an adapter has a faster way to it.
 
     Args:
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from mmdyt.models.adapters.base_adapter import BaseAdapter
@@ -33,6 +34,8 @@ class BottleneckAdapter(BaseAdapter):
         ValueError: If ``bottleneck_dims`` is below 1 or ``norm`` is unknown.
     """
 
+    takes_stream = True
+
     def __init__(
         self,
         embed_dims: int,
@@ -56,13 +59,24 @@ class BottleneckAdapter(BaseAdapter):
         for tensor in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(tensor)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, stream: Tensor | None = None) -> Tensor:
         """Adapt every token.
 
         Args:
             x: Token stream, ``(B, N, C)``.
+            stream: What to add the result to, ``(B, N, C)``. It is not
+                modified. Defaults to ``None``.
 
         Returns:
-            What to add to the stream, ``(B, N, C)``.
+            What to add to the stream, or with ``stream`` the sum, ``(B, N, C)``.
         """
-        return self.bottleneck(x, self.down, self.up)
+        if stream is None:
+            return self.bottleneck(x, self.down, self.up)
+        hidden = self.drop(self.act(self.down(self.norm_in(x))))  # (B, N, d)
+        if not isinstance(self.norm_out, nn.Identity) or hidden.dtype != stream.dtype:
+            # Autocast would narrow the stream, were it a part of the product.
+            return stream + self.norm_out(self.up(hidden)) * self.scale
+        # Fewer passes over C channels: scale the narrow side, add inside the product.
+        rows = stream.flatten(0, 1), (hidden * self.scale).flatten(0, 1)  # (B * N, C or d)
+        out = torch.addmm(*rows, self.up.weight.t()).add_(self.up.bias * self.scale)
+        return out.view(stream.shape)

@@ -13,10 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from mmdyt.ops import active_indices, gather_tokens, keep_prefix, masked_branch, scatter_add_tokens
+from mmdyt.ops import (
+    active_graph,
+    active_indices,
+    gather_tokens,
+    keep_prefix,
+    masked_branch,
+    scatter_add_tokens,
+)
 from mmdyt.registry import MODELS
 from mmdyt.structures import DispatchRecord
 
@@ -72,18 +81,24 @@ class DispatchedLayer(nn.Module):
     A host layer calls :meth:`add_dispatch` once after its own construction, in
     ``_become_dispatched``, and :meth:`run_branches` in ``forward``; it
     implements ``_<name>_branch(x, selection)`` for the branches it supports.
-    ``selection`` is ``None`` where all tokens take part.
+    ``selection`` is ``None`` where all tokens take part. A host may name
+    branches in ``token_wise``: those that treat every token on its own, with
+    the module that holds their dropouts. Training then builds no graph of
+    their inactive tokens, which have no gradient.
 
     Attributes:
         adapter (ModuleDict): Adapters by branch.
         dispatcher (ModuleDict): Dispatchers by branch.
         dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
             through :func:`mmdyt.models.utils.dispatch_mode`.
+        idle (set[str]): Branches that no token beyond the prefix needs: they
+            run on the prefix only, without a decision. Set by the export.
         sinks (list): Lists that receive records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
     """
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
+    token_wise: dict[str, str] = {}
 
     @classmethod
     def from_layer(cls, layer: nn.Module, **dispatch_args) -> DispatchedLayer:
@@ -146,6 +161,7 @@ class DispatchedLayer(nn.Module):
         self.layer_index = index
         self.num_prefix = num_prefix
         self.dispatch_mode = "dynamic"
+        self.idle: set[str] = set()
         self.sinks: list[list[DispatchRecord]] = []
         self.adapter = ModuleDict()  # mmengine's, which passes init_weights on
         self.dispatcher = ModuleDict()
@@ -164,6 +180,8 @@ class DispatchedLayer(nn.Module):
 
     def _run_branch(self, name: str, x: Tensor) -> Tensor:
         branch: Branch = getattr(self, f"_{name}_branch")
+        if name in self.idle:
+            return self._run_on_prefix(name, branch, x)
         if name not in self.dispatcher:
             return self._add_adapter(name, x, x + branch(x, None))
         if self.dispatch_mode == "complete":
@@ -175,24 +193,46 @@ class DispatchedLayer(nn.Module):
         mask = keep_prefix(mask, self.num_prefix)
         self._record(name, x, mask, logits)
         if self.training or self.dispatch_mode == "masked":
-            selection = TokenSelection(mask.detach().bool(), packed=False)
-            return self._add_adapter(name, x, x + masked_branch(branch(x, selection), mask))
+            value = self._all_values(name, branch, x, mask.detach().bool())
+            return self._add_adapter(name, x, x + masked_branch(value, mask))
         return self._skip_inactive(name, branch, x, mask.bool())
+
+    def _run_on_prefix(self, name: str, branch: Branch, x: Tensor) -> Tensor:
+        out = self._add_adapter(name, x, x)
+        if self.num_prefix == 0:
+            return out
+        prefix = out[:, : self.num_prefix] + branch(x[:, : self.num_prefix], None)  # (B, P, C)
+        return torch.cat([prefix, out[:, self.num_prefix :]], dim=1)
+
+    def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        apart = name in self.token_wise and torch.is_grad_enabled()
+        # Noise would be another one, and that of stochastic depth is drawn an image.
+        if apart and not _is_noisy(self.get_submodule(self.token_wise[name])):
+            packed = TokenSelection(mask, packed=True)
+            return active_graph(lambda tokens: branch(tokens, packed), x, mask)
+        return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         indices = active_indices(mask)
-        if indices.numel() == mask.numel():
+        # A graph for export takes one way for any number of active tokens.
+        shortcuts = not (torch.compiler.is_exporting() or torch.jit.is_tracing())
+        if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
         x = x.contiguous()
-        out = x + self.adapter[name](x) if name in self.adapter else x.clone()
-        if indices.numel() == 0:
+        out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
+        if shortcuts and indices.numel() == 0:
             return out
         active = branch(gather_tokens(x, indices), TokenSelection(mask, packed=True))
         return scatter_add_tokens(out, indices, active)
 
     def _add_adapter(self, name: str, x: Tensor, out: Tensor) -> Tensor:
-        return out + self.adapter[name](x) if name in self.adapter else out
+        if name not in self.adapter:
+            return out
+        adapter = self.adapter[name]
+        if getattr(adapter, "takes_stream", False):
+            return adapter(x, out)
+        return out + adapter(x)
 
     def _record(self, name: str, x: Tensor, mask: Tensor, logits: Tensor | None) -> None:
         if not self.sinks:
@@ -203,3 +243,12 @@ class DispatchedLayer(nn.Module):
         record = DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix, extra)
         for sink in self.sinks:
             sink.append(record)
+
+
+def _is_noisy(module: nn.Module) -> bool:
+    """Whether a dropout or stochastic depth inside draws random numbers now."""
+    return any(
+        part.training and (part.p if isinstance(part, _DropoutNd) else part.drop_prob) > 0
+        for part in module.modules()
+        if isinstance(part, (_DropoutNd, DropPath))
+    )

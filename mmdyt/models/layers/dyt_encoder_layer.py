@@ -33,6 +33,8 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
         **kwargs: As ``TransformerEncoderLayer``.
     """
 
+    token_wise = {"mlp": "ffn"}
+
     embed_dims: int
     ln1: nn.Module
     attn: MultiheadAttention

@@ -35,6 +35,7 @@ class DyTSwinBlock(DispatchedLayer, SwinBlock):
     """
 
     supported_variants = ("mlp", None)
+    token_wise = {"mlp": "ffn"}
 
     norm1: nn.Module
     attn: nn.Module

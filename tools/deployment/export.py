@@ -1,0 +1,247 @@
+"""Make a trained classifier small and portable: ``torch.export`` and ONNX files.
+
+The adapters' scale is folded into their weights. With ``--idle-batches`` the
+validation images tell which branches no token ever needs: their dispatchers go,
+and the branch too where there is no class token, which is always active. Both
+files take preprocessed images, ``(B, 3, H, W)`` for any ``B``, give logits, and
+skip inactive tokens as the model does. Needs ``requirements/deploy.txt``.
+
+    python tools/deployment/export.py CONFIG CHECKPOINT OUT --idle-batches 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+from collections import defaultdict
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.models import ImageClassifier
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+from mmdyt.engine.adapter_checkpoint import FORMAT, load_adapter
+from mmdyt.evaluation import build_uninitialised, sample_shape
+from mmdyt.evaluation.timing import Spread, time_alternately
+from mmdyt.fileio import atomic_path
+from mmdyt.models.adapters import BottleneckAdapter
+from mmdyt.models.utils import collect_dispatch, dispatched_layers
+
+BATCHES = (1, 8)
+# Modules that only the branch of this name uses.
+PARTS = {"attn": ("ln1", "attn"), "mlp": ("ln2", "norm2", "ffn")}
+
+
+class Logits(nn.Module):
+    """A classifier as a function of preprocessed images."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, ``(B, classes)``, of ``images``, ``(B, 3, H, W)``."""
+        return self.model(images, mode="tensor")
+
+
+def load_model(cfg: Config, checkpoint: str) -> nn.Module:
+    """Build a config's classifier and load a complete or adapter-only checkpoint.
+
+    Args:
+        cfg: A config of a classifier.
+        checkpoint: A file that belongs to it.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        SystemExit: If the two do not belong together, or the model is no
+            classifier.
+    """
+    model = build_uninitialised(cfg)
+    if not isinstance(model, ImageClassifier):
+        raise SystemExit(f"model.type={cfg.model.type!r} is no ImageClassifier: not supported")
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
+    try:
+        if loaded.get("meta", {}).get("format") == FORMAT:
+            model.init_weights()
+            load_adapter(model, checkpoint)
+        else:
+            model.load_state_dict(loaded.get("state_dict", loaded), strict=True)
+    except (RuntimeError, ValueError) as error:
+        told = "\n".join(str(error).splitlines()[:6])[:600]
+        raise SystemExit(f"{checkpoint} does not belong to {cfg.filename}: {told}") from None
+    return model.eval()
+
+
+@torch.no_grad()
+def idle_branches(model: nn.Module, batches: list[Tensor]) -> set[tuple[int, str]]:
+    """Find the dispatchers that activated no token beyond the prefix.
+
+    Args:
+        model: A classifier.
+        batches: Preprocessed images, ``(B, 3, H, W)`` each.
+
+    Returns:
+        Layer and branch of each.
+    """
+    active: dict[tuple[int, str], int] = defaultdict(int)
+    for batch in track(batches, "looking for idle branches", transient=True):
+        with collect_dispatch(model) as records:
+            model(batch)
+        for record in records:
+            beyond = record.mask[:, record.num_prefix :]
+            active[record.layer, record.branch] += int(beyond.sum())
+    return {key for key, count in active.items() if count == 0}
+
+
+@torch.no_grad()
+def slim(model: nn.Module, idle: set[tuple[int, str]]) -> nn.Module:
+    """Make a copy without what inference does not need.
+
+    Args:
+        model: A classifier; it is left alone.
+        idle: Branches that no token beyond the prefix needs.
+
+    Returns:
+        A model of the same logits wherever these branches are idle.
+    """
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, BottleneckAdapter) and isinstance(module.norm_out, nn.Identity):
+            module.up.weight.mul_(module.scale)
+            module.up.bias.mul_(module.scale)
+            module.scale = 1.0
+    for layer in dispatched_layers(model):
+        for name in {branch for index, branch in idle if index == layer.layer_index}:
+            layer.idle.add(name)
+            del layer.dispatcher[name]
+            for part in PARTS.get(name, ()) if layer.num_prefix == 0 else ():
+                if hasattr(layer, part):
+                    setattr(layer, part, nn.Identity())
+    return model
+
+
+def export(model: nn.Module, images: Tensor, out: Path) -> None:
+    """Write ``model.pt2`` and ``model.onnx``.
+
+    Args:
+        model: From images to logits.
+        images: A batch of two or more, ``(B, 3, H, W)``, for the shapes.
+        out: A folder.
+    """
+    shapes = {"images": {0: torch.export.Dim("batch", min=1, max=4096)}}
+    with torch.no_grad():
+        program = torch.export.export(model, (images,), dynamic_shapes=shapes)
+        with atomic_path(out / "model.pt2") as path:
+            torch.export.save(program, path)
+        with atomic_path(out / "model.onnx") as path:
+            torch.onnx.export(
+                program,
+                f=str(path),
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                input_names=["images"],
+                output_names=["logits"],
+            )
+
+
+def verify(functions: dict[str, Any], images: Tensor) -> None:
+    """Hold all forms of the model to the logits of the first.
+
+    Raises:
+        SystemExit: If one differs by more than 1e-3 of the largest logit.
+    """
+    first, *others = functions
+    expected = functions[first](images)
+    for name in others:
+        difference = float((functions[name](images) - expected).abs().max())
+        if not difference <= 1e-3 * max(1.0, float(expected.abs().max())):
+            raise SystemExit(f"{name} differs from {first} by {difference:.3g} in its logits")
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="path of a config file")
+    parser.add_argument("checkpoint", help="an epoch_*.pth, best_*.pth or adapter.safetensors")
+    parser.add_argument("out", type=Path, help="folder of model.pt2 and model.onnx")
+    parser.add_argument(
+        "--idle-batches",
+        type=int,
+        default=0,
+        help="batches of val_dataloader that tell which branches are idle; 0: keep all",
+    )
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def main() -> None:
+    """Slim, export, verify, compare."""
+    args = parse_args()
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SystemExit(f"{error}: pip install -r requirements/deploy.txt") from None
+    cfg = Config.fromfile(args.config)
+    logging.disable(logging.INFO)
+    model: Any = load_model(cfg, args.checkpoint)
+    idle: set[tuple[int, str]] = set()
+    if args.idle_batches:
+        loader = islice(Runner.build_dataloader(cfg.val_dataloader), args.idle_batches)
+        batches = [model.data_preprocessor(batch)["inputs"] for batch in loader]
+        idle = idle_branches(model, batches)
+    else:
+        contrast = torch.linspace(0.1, 3, max(BATCHES))[:, None, None, None]
+        batches = [torch.randn(max(BATCHES), *sample_shape(cfg)) * contrast]
+    slimmed = slim(model, idle)
+    images = torch.cat(batches)
+    export(Logits(slimmed), images[:2], args.out)
+
+    program: Any = torch.export.load(args.out / "model.pt2").module()
+    session = onnxruntime.InferenceSession(
+        str(args.out / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    forms = {
+        "before": Logits(model),
+        "slim": Logits(slimmed),
+        "model.pt2": program,
+        "model.onnx": lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]),
+    }
+    megabytes = {
+        "before": sum(param.nbytes for param in model.parameters()) / 1e6,
+        "slim": sum(param.nbytes for param in slimmed.parameters()) / 1e6,
+        "model.pt2": (args.out / "model.pt2").stat().st_size / 1e6,
+        "model.onnx": (args.out / "model.onnx").stat().st_size / 1e6,
+    }
+    table = Table(title=f"{args.out}: equal logits; idle branches: {sorted(idle) or 'none'}")
+    for heading in ("form", "MB", *(f"ms, batch {batch}" for batch in BATCHES)):
+        table.add_column(heading, justify="left" if heading == "form" else "right")
+    columns = []
+    for batch in BATCHES:
+        for part in images.split(batch):
+            verify(forms, part)
+        calls = {name: partial(form, images[:batch]) for name, form in forms.items()}
+        columns.append(time_alternately(calls, rounds=7, budget=60, title=f"batch {batch}"))
+    for name in forms:
+        times = [Spread.of([1e3 * second for second in column[name]]) for column in columns]
+        table.add_row(name, f"{megabytes[name]:.1f}", *map(str, times))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
