@@ -14,13 +14,15 @@ PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 .PHONY: install demo demo-video demo-seg test test-long lint pretrain clean
 install: $(STAMP)
 
-$(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt
+$(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt requirements/deploy.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the stack into $(VENV); this takes one to five minutes."
 	if $(PY) -m pip install -q uv; then \
-	    $(INSTALL) -r requirements/$(STACK).txt -r requirements/tests.txt -e .; \
+	    $(INSTALL) -r requirements/$(STACK).txt -r requirements/tests.txt \
+	        -r requirements/deploy.txt -e .; \
 	else \
-	    $(PY) -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt -e .; \
+	    $(PY) -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt \
+	        -r requirements/deploy.txt -e .; \
 	fi
 	touch $@
 

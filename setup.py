@@ -35,5 +35,6 @@ setup(
         "mm": requirements("mminstall"),
         "mm-classic": requirements("mminstall-classic"),
         "tests": requirements("tests"),
+        "deploy": requirements("deploy"),
     },
 )

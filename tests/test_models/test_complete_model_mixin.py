@@ -99,6 +99,16 @@ def test_bf16_autocast_trains_and_evaluates():
         assert torch.isfinite(model(images)).all()
 
 
+def test_a_teacher_without_graph_leaves_autocast_its_gradients():
+    """Autocast keeps casted weights; those of a pass without graph have no gradient."""
+    model = build(tiny_classifier(QUIET, dyt=dict(complete_weight=0.0)))
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        total, _ = model.parse_losses(model.loss(*batch()))
+    total.backward()
+    assert all(model.get_parameter(name).grad is not None for name in trainable_names(model))
+
+
 @pytest.mark.parametrize(
     "dyt, told",
     [
