@@ -11,7 +11,7 @@ model = dict(data_preprocessor=_base_.data_preprocessor)
 
 # Minutes on two cores instead of days on eight GPUs.
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
-max_iters = 300
+max_iters = 200
 warmup_iters = 25
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=False, end=warmup_iters),
