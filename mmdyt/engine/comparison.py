@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 import mmdyt
+from mmdyt.evaluation.timing import time_alternately
 from mmdyt.fileio import atomic_path
 
 
@@ -98,10 +99,6 @@ def throughput(
     Returns:
         Samples per second by name.
     """
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(rounds + 1):
-        for name, model in models.items():
-            start = time.perf_counter()
-            model(inputs)
-            times[name].append(time.perf_counter() - start)
-    return {name: len(inputs) / statistics.median(each[1:]) for name, each in times.items()}
+    passes = {name: partial(model, inputs) for name, model in models.items()}
+    seconds = time_alternately(passes, rounds, title="Measuring speed")
+    return {name: len(inputs) / statistics.median(each) for name, each in seconds.items()}
