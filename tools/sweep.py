@@ -61,6 +61,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.")
         sys.exit(130)
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from error
     if bar.counts["failed"]:
         print("Failed runs have the whole error in their record.json; the same command retries.")
         sys.exit(1)

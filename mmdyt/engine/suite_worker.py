@@ -231,6 +231,7 @@ def serve(connection: Connection) -> None:
         with contextlib.suppress(OSError):  # without its launcher a run still ends well
             connection.send(share)
 
+    gc.freeze()  # the libraries' objects: mmengine collects garbage three times a run
     with contextlib.suppress(EOFError, OSError):
         connection.send("ready")
         while True:

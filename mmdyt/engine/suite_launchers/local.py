@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -39,59 +41,101 @@ def run_local(runs: Sequence[SuiteRun], workers: int, log_dir: Path, bar: SweepP
         bar: Shows the progress.
 
     Raises:
-        RuntimeError: If a worker cannot start at all.
+        RuntimeError: If a worker cannot start at all, or another sweep, or
+            a worker that one left, is still at work in ``log_dir``.
     """
-    waiting, attempts = deque(runs), Counter[str]()
-    count = min(workers, len(runs))
-    pool = [_Worker(index, count, log_dir) for index in range(count)]
-    try:
-        while waiting or any(worker.run for worker in pool):
-            for worker in pool:
-                if waiting and not worker.run:
-                    bar.begin(waiting[0].name)
-                    worker.start(waiting.popleft())
-            wait([worker.connection for worker in pool], timeout=NOTICE_SECONDS)
-            for index, worker in enumerate(pool):
-                dead = worker.dead()  # before its last messages are read
-                name = worker.run.name if worker.run else ""
-                for message in worker.messages():
-                    if isinstance(message, float):
-                        bar.move(name, message)
-                    else:
-                        bar.end(name, message)
-                        worker.run = None
-                if not dead:
-                    continue
-                pool[index] = _Worker(index, count, log_dir)
-                if worker.run:
-                    attempts[name] += 1
-                    again = attempts[name] < ATTEMPTS
-                    why = f"its process {worker.death()}"
-                    bar.give_up(name, f"{why}; {'trying once more' if again else 'giving up'}")
-                    if again:
-                        waiting.appendleft(worker.run)
-                    else:
-                        bar.end(name, _record_death(worker, why))
-    finally:
-        for worker in pool:
+    with _locked(log_dir) as lock:
+        pool = _Pool(runs, workers, log_dir, lock, bar)
+        try:
+            while pool.busy():
+                pool.step()
+        finally:
+            pool.stop()
+
+
+class _Pool:
+    """Workers, and the runs that wait for one."""
+
+    def __init__(
+        self, runs: Sequence[SuiteRun], workers: int, log_dir: Path, lock: int, bar: SweepProgress
+    ) -> None:
+        self.bar = bar
+        self.waiting = deque(runs)
+        self.attempts = Counter[str]()
+        count = min(workers, len(runs))
+        self.new_worker = partial(_Worker, count=count, log_dir=log_dir, lock=lock)
+        self.workers = [self.new_worker(index) for index in range(count)]
+
+    def busy(self) -> bool:
+        """Say whether anything is left to do."""
+        return bool(self.waiting) or any(worker.run for worker in self.workers)
+
+    def step(self) -> None:
+        """Hand out runs, wait for news, and take it in."""
+        for worker in self.workers:
+            if self.waiting and not worker.run:
+                self.bar.begin(self.waiting[0].name)
+                worker.start(self.waiting.popleft())
+        wait([worker.connection for worker in self.workers], timeout=NOTICE_SECONDS)
+        for index, worker in enumerate(self.workers):
+            dead = worker.dead()  # before its last messages are read
+            self._listen(worker)
+            if dead:
+                self.workers[index] = self.new_worker(index)
+                self._bury(worker)
+
+    def stop(self) -> None:
+        """End all workers."""
+        for worker in self.workers:
             worker.stop()
+
+    def _listen(self, worker: _Worker) -> None:
+        for message in worker.messages():
+            assert worker.run is not None
+            if isinstance(message, float):
+                self.bar.move(worker.run.name, message)
+            else:
+                self.bar.end(worker.run.name, message)
+                worker.run = None
+
+    def _bury(self, worker: _Worker) -> None:
+        run, why = worker.run, f"its process {worker.death()}"
+        if run is None:
+            return
+        self.attempts[run.name] += 1
+        if self.attempts[run.name] < ATTEMPTS:
+            self.bar.give_up(run.name, f"{why}; trying once more")
+            self.waiting.appendleft(run)
+        else:
+            self.bar.give_up(run.name, f"{why}; giving up")
+            self.bar.end(run.name, _record_death(worker, why))
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "sweep.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another sweep is at work in {folder}") from None
+        yield file.fileno()
 
 
 class _Worker:
     """A process that executes runs, and the one it is at."""
 
-    def __init__(self, index: int, count: int, log_dir: Path) -> None:
+    def __init__(self, index: int, count: int, log_dir: Path, lock: int) -> None:
         self.run: SuiteRun | None = None
         self.log = log_dir / f"worker{index}.log"
         self._ready = False
         self.connection, theirs = Pipe()
         command = [sys.executable, "-m", "mmdyt.engine.suite_worker", str(theirs.fileno())]
-        log_dir.mkdir(parents=True, exist_ok=True)
         with theirs, self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
                 env=worker_environment(index, count),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), lock],  # held until the last worker has gone
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -56,7 +56,7 @@ class SweepProgress(Progress):
     def give_up(self, name: str, why: str) -> None:
         """Show that a run's process ended before the run did."""
         self.remove_task(self._lines.pop(name)[0])
-        self.console.print(f"{name}: {why}", highlight=False)
+        self.console.print(f"{name}: {why}", highlight=False, soft_wrap=True)
         self._show()
 
     def end(self, name: str, record: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ class SweepProgress(Progress):
         else:
             result = "failed: " + record["error"].strip().splitlines()[-1]
         line = f"{number} {name}: {result} ({record['seconds']:.0f} s)"
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._show()
 
     def _show(self) -> None:
