@@ -1,6 +1,6 @@
 """Learning rates of the transfer study: train on 800 images, choose on the 200 for validation.
 
-Two tasks, one seed, three rates. The DyT family has AdaptFormer's rate and scale,
+Two tasks, one seed, four rates. The DyT family has AdaptFormer's rate and scale,
 so that their comparison is of the dispatch alone.
 """
 
@@ -35,7 +35,7 @@ methods = {
             },
         )
         for name in _plain
-        for rate in (1e-3, 3e-3, 1e-2)
+        for rate in (1e-3, 3e-3, 1e-2, 3e-2)
     },
     **{
         f"adaptformer-s0.1-lr{rate:g}": dict(
@@ -47,7 +47,7 @@ methods = {
                 "optim_wrapper.optimizer.lr": rate,
             },
         )
-        for rate in (3e-3, 1e-2)
+        for rate in (1e-2, 3e-2)
     },
 }
 seeds = [0]
