@@ -5,8 +5,6 @@ _base_ = "plain.py"
 model = dict(
     tuning="peft",
     backbone=dict(
-        adapter=dict(
-            _delete_=True, type="mmdyt.BottleneckAdapter", bottleneck_dims=8, scale=1.0
-        ),
+        adapter=dict(_delete_=True, type="mmdyt.BottleneckAdapter", bottleneck_dims=8, scale=1.0),
     ),
 )

@@ -11,7 +11,7 @@ _base_ = [
 
 model = dict(tuning="linear")
 
-max_epochs = 10
+max_epochs = 8
 optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=True, end=1, convert_to_iter_based=True),
