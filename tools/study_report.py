@@ -10,9 +10,8 @@ import gzip
 import json
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
@@ -22,132 +21,25 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmdyt.engine.suite import Suite
-from mmdyt.evaluation.claims import Interval, judge, paired_differences, task_interval
+from mmdyt.evaluation.claims import judge
 from mmdyt.fileio import atomic_path
 from mmdyt.structures import DispatchRecord
 from mmdyt.visualization import draw_token_maps
 from mmdyt.visualization.study_figures import draw_accuracy_cost, draw_rates_by_layer, draw_samples
+from tools.study_claims import (
+    CLAIMS,
+    Record,
+    Study,
+    accuracy,
+    activation_rate,
+    lr_of,
+    rates,
+    saved_mflops,
+)
 
 SUITE = Path("configs/suites/transfer_study.py")
 PAGE = Path("docs/transfer_study.md")
 FOLDER = Path("docs/transfer_study")
-Record = dict
-Value = Callable[[Record], float]
-
-
-def accuracy(record: Record) -> float:
-    """Test accuracy in %."""
-    return record["metrics"]["accuracy/top1"]
-
-
-def lr_of(record: Record) -> float:
-    """Learning rate."""
-    return record["cfg_options"]["optim_wrapper.optimizer.lr"]
-
-
-def saved_mflops(record: Record) -> float:
-    """Minus the measured cost in millions of multiply-adds: more is better."""
-    return -1e3 * record["metrics"]["dispatch/gflops"]
-
-
-def activation_rate(record: Record) -> float:
-    """Share of active tokens over all dispatchers."""
-    return record["metrics"]["dispatch/activation_rate"]
-
-
-def rates(record: Record) -> list[float]:
-    """Activation rates of all dispatchers in the order of the layers."""
-    metrics = record["metrics"]
-    return [metrics[name] for name in sorted(metrics) if name.startswith("dispatch/rate_")]
-
-
-def front_minus_back(record: Record) -> float:
-    """Mean activation rate of the first half of the layers less that of the second, in points."""
-    found = rates(record)
-    half = len(found) // 2
-    return 100 * (statistics.mean(found[:half]) - statistics.mean(found[-half:]))
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper as a difference that should be positive.
-
-    Args:
-        text: The claim.
-        left: Name of a method.
-        right: Name of the method it is compared with; ``None`` if the value
-            itself is the difference.
-        value: What is compared. Defaults to the accuracy.
-        unit: Of the value. Defaults to accuracy points.
-        margin: See :func:`mmdyt.evaluation.claims.judge`. Defaults to 0.0.
-    """
-
-    text: str
-    left: str
-    right: str | None
-    value: Value = accuracy
-    unit: str = "points"
-    margin: float = 0.0
-
-
-CLAIMS = [
-    Claim("DyT costs less than AdaptFormer", "dyt", "adaptformer", saved_mflops, "MFLOPs"),
-    Claim("DyT is as accurate (1 point of margin)", "dyt", "adaptformer", margin=1.0),
-    Claim("DyT is more accurate than AdaptFormer", "dyt", "adaptformer"),
-    Claim("DyT is more accurate than full tuning", "dyt", "full"),
-    Claim("MLP dispatch is better than attention dispatch", "dyt", "dyt-attn"),
-    Claim("MLP dispatch is better than both (r = 0.7)", "dyt", "dyt-attn_mlp"),
-    Claim("MLP dispatch is better than layer dispatch (r = 0.7)", "dyt", "dyt-layer"),
-    Claim("Learned dispatch is better than random dispatch", "dyt", "dyt-random"),
-    Claim("Distillation helps", "dyt", "dyt-no-distill"),
-    Claim("The complete model's loss helps", "dyt-no-distill", "dyt-dynamic-only"),
-    Claim("Activation rates fall with depth", "dyt", None, front_minus_back, "points of rate"),
-    Claim("A MoE-adapter of 2 experts helps", "dyt-moe2", "dyt"),
-    Claim("A MoE-adapter of 4 experts helps", "dyt-moe4", "dyt"),
-    Claim("r = 0.7 is better than r = 0.5", "dyt-r0.7", "dyt"),
-]
-
-
-@dataclass(frozen=True)
-class Study:
-    """The records of the study with the suite that they belong to.
-
-    Args:
-        suite: Tasks, methods and seeds.
-        records: Those of finished runs.
-    """
-
-    suite: Suite
-    records: Sequence[Record]
-
-    def by_run(self, method: str, value: Value = accuracy) -> dict[tuple[str, int], float]:
-        """Value of every run of a method by task and seed."""
-        return {
-            (record["task"], record["seed"]): value(record)
-            for record in self.records
-            if record["method"] == method
-        }
-
-    def by_task(self, method: str, value: Value = accuracy) -> dict[str, list[float]]:
-        """Values of a method's seeds by task, in the order of the suite."""
-        found: dict[str, list[float]] = {task: [] for task in self.suite.tasks}
-        for (task, _), each in self.by_run(method, value).items():
-            found[task].append(each)
-        return {task: values for task, values in found.items() if values}
-
-    def mean(self, method: str, value: Value = accuracy) -> float:
-        """Mean of the groups' means, as VTAB-1K's."""
-        groups = defaultdict(list)
-        for task, values in self.by_task(method, value).items():
-            groups[self.suite.tasks[task]["group"]].append(statistics.mean(values))
-        return statistics.mean(statistics.mean(each) for each in groups.values())
-
-    def interval(self, claim: Claim) -> Interval:
-        """Interval of a claim's difference."""
-        left = self.by_run(claim.left, claim.value)
-        none = dict.fromkeys(left, 0.0)
-        right = self.by_run(claim.right, claim.value) if claim.right else none
-        return task_interval(paired_differences(left, right))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -166,7 +58,7 @@ def results_table(study: Study) -> str:
         for task in study.suite.tasks:
             seeds = values.get(task, [])
             spread = f" ± {statistics.stdev(seeds):.1f}" if len(seeds) > 1 else ""
-            cells.append(f"{statistics.mean(seeds):.1f}{spread}" if seeds else "–")
+            cells.append(f"{statistics.mean(seeds):.1f}{spread}" if seeds else "-")
         first = next(r for r in study.records if r["method"] == name)
         dispatched = "dispatch/activation_rate" in first["metrics"]
         rows.append(
@@ -176,7 +68,7 @@ def results_table(study: Study) -> str:
                 f"**{study.mean(name):.2f}**",
                 f"{first['params']['trainable'] / 1e3:.1f}",
                 f"{-study.mean(name, saved_mflops):.2f}",
-                f"{study.mean(name, activation_rate):.2f}" if dispatched else "–",
+                f"{study.mean(name, activation_rate):.2f}" if dispatched else "-",
             ]
         )
     return table(["method", *titles, "mean", "trained, K", "MFLOPs", "rate"], rows)
@@ -209,33 +101,35 @@ def verdict_list(study: Study, verdict: str) -> str:
     return "; ".join(chosen) or "none"
 
 
-def lr_table(records: Sequence[Record]) -> str:
-    """Validation accuracy by method and learning rate; the best of a method is bold."""
-    found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+def lr_table(study: Study, records: Sequence[Record]) -> str:
+    """Validation accuracy by method and learning rate; the rate the study takes is bold."""
+    found: dict[str, dict[float, float]] = defaultdict(dict)
     for record in records:
-        method = record["method"].rpartition("-lr")[0]
-        found[method][lr_of(record)].append(accuracy(record))
-    columns = sorted({rate for each in found.values() for rate in each})
+        found[record["method"].rpartition("-lr")[0]][lr_of(record)] = accuracy(record)
+    columns = sorted({rate for by_rate in found.values() for rate in by_rate})
     rows = []
-    for method, by_rate in found.items():
-        means = {rate: statistics.mean(values) for rate, values in by_rate.items()}
-        best = max(means, key=means.__getitem__)
-        cells = [f"{means[rate]:.1f}" if rate in means else "–" for rate in columns]
-        cells[columns.index(best)] = f"**{cells[columns.index(best)]}**"
-        rows.append([method, *cells])
+    for name, by_rate in found.items():
+        method = study.suite.methods[name]
+        cells = {rate: f"{value:.1f}" for rate, value in by_rate.items()}
+        taken = lr_of(method)
+        cells[taken] = f"**{cells[taken]}**"
+        rows.append([method["title"], *(cells.get(rate, "-") for rate in columns)])
     return table(["validation accuracy, %", *(f"lr {rate:g}" for rate in columns)], rows)
 
 
 def coverage(study: Study) -> str:
-    """Say how many of the suite's runs there are, and which are missing."""
-    missing = sorted(
-        {run.name for run in study.suite.runs()}
-        - {f"{r['task']}/{r['method']}/seed{r['seed']}" for r in study.records}
+    """Say how many of the suite's runs there are, and of what how many are missing."""
+    there = {(record["task"], record["method"], record["seed"]) for record in study.records}
+    runs = study.suite.runs()
+    missing = Counter(
+        f"{study.suite.tasks[run.task]['title']} with seed {run.seed}"
+        for run in runs
+        if (run.task, run.method, run.seed) not in there
     )
-    total = len(study.records) + len(missing)
     if not missing:
-        return f"All {total} runs are in."
-    return f"{len(study.records)} of {total} runs are in; missing are {', '.join(missing)}."
+        return f"All {len(runs)} runs are in."
+    parts = ", ".join(f"{number} of {what}" for what, number in missing.items())
+    return f"{len(runs) - missing.total()} of {len(runs)} runs are in; missing: {parts}."
 
 
 def render_page(study: Study, lr_records: Sequence[Record]) -> str:
@@ -248,7 +142,7 @@ def render_page(study: Study, lr_records: Sequence[Record]) -> str:
         agrees=verdict_list(study, "agrees"),
         disagrees=verdict_list(study, "does not agree"),
         undecided=verdict_list(study, "undecided"),
-        learning_rates=lr_table(lr_records),
+        learning_rates=lr_table(study, lr_records),
         num_claims=len(CLAIMS),
         hours=f"{sum(record['seconds'] for record in study.records) / 3600:.1f}",
         cpu=first["host"]["cpu"],

@@ -22,10 +22,9 @@ tasks = {
         for name in ("mnist",)
     },
 }
-_rates = {
-    name: (3e-3, 1e-2, 3e-2)
-    for name in ("linear", "bitfit", "vpt", "ssf", "lora", "adaptformer", "dyt")
-} | {"full": (1e-3, 3e-3, 1e-2)}
+_rates = {"full": (1e-3, 3e-3, 1e-2)}
+for _name in ("linear", "bitfit", "vpt", "ssf", "lora", "adaptformer", "dyt"):
+    _rates[_name] = (3e-3, 1e-2, 3e-2)
 methods = {
     "_delete_": True,
     **{

@@ -50,7 +50,9 @@ def mnist_digits() -> Images:
     return images.reshape(-1, SIZE, SIZE).astype(np.uint8)[order], labels[order]
 
 
-def altered(source: Callable[[], Images], change: Callable[[NDArray, Generator], NDArray]) -> Images:
+def altered(
+    source: Callable[[], Images], change: Callable[[NDArray, Generator], NDArray]
+) -> Images:
     """Change every image of a source, each with its own random numbers."""
     images, labels = source()
     changed = [change(image, np.random.default_rng([1, i])) for i, image in enumerate(images)]
@@ -87,8 +89,7 @@ def write_task(root: Path, name: str) -> None:
         root: Folder of the task; files that are there are kept.
         name: A key of ``TASKS``.
     """
-    lists = root / "test.txt"  # written last: where it stands, the task is complete
-    if lists.exists():
+    if (root / "test.txt").exists():  # it is written last
         return
     images, labels = TASKS[name]()
     paths = [f"images/{index:04d}.png" for index in range(len(images))]
