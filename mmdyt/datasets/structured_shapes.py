@@ -72,6 +72,17 @@ def orient(item: NDArray, rng: Generator) -> tuple[NDArray, int]:
     return image.astype(np.uint8), label
 
 
+def shape_mask(side: int, kind: int) -> NDArray:
+    """Draw a square, a disc or a cross (kind 0, 1, 2), ``(side, side)``, bool; odd side."""
+    half = side // 2
+    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
+    if kind == 0:
+        return np.ones((side, side), dtype=bool)
+    if kind == 1:
+        return rows**2 + columns**2 <= (half + 0.3) ** 2
+    return (rows == 0) | (columns == 0)
+
+
 def count(rng: Generator) -> tuple[NDArray, int]:
     """Draw one to eight shapes apart from each other; the label is how many, less one.
 
@@ -80,22 +91,22 @@ def count(rng: Generator) -> tuple[NDArray, int]:
 
     Returns:
         The image, ``(28, 28)``, uint8, and the label, in ``[0, 8)``. Shapes are
-        squares, discs and crosses, 5 px wide, of different brightness.
+        squares, discs and crosses, 3 or 5 px wide, of different brightness.
     """
-    rows, columns = np.mgrid[-2:3, -2:3]
-    shapes = [
-        np.ones((5, 5), dtype=bool),
-        rows**2 + columns**2 <= 5,
-        (rows == 0) | (columns == 0),
-    ]
-    number = int(rng.integers(1, MAX_COUNT + 1))
+    label = int(rng.integers(MAX_COUNT))
     image = ground(rng)
-    # A 4 x 4 grid of 7 px cells with a shape of 5 px in some of them: none touch.
-    for cell in rng.permutation(16)[:number]:
-        top, left = np.array(divmod(cell, 4)) * 7 + rng.integers(2, size=2)
-        window = image[top : top + 5, left : left + 5]
-        window[shapes[rng.integers(3)]] = rng.uniform(120, 255)
-    return image.astype(np.uint8), number - 1
+    taken = np.zeros((SIZE, SIZE), dtype=bool)
+    drawn = 0
+    while drawn <= label:
+        mask = shape_mask(int(rng.choice([3, 5])), int(rng.integers(3)))
+        side = len(mask)
+        top, left = rng.integers(1, SIZE - side, size=2)
+        if taken[top - 1 : top + side + 1, left - 1 : left + side + 1].any():
+            continue  # it would touch another
+        taken[top : top + side, left : left + side] = True
+        image[top : top + side, left : left + side][mask] = rng.uniform(120, 255)
+        drawn += 1
+    return image.astype(np.uint8), label
 
 
 def add_noise(image: NDArray, rng: Generator) -> NDArray:
