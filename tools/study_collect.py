@@ -53,7 +53,7 @@ def token_masks(run: SuiteRun, images: NDArray) -> NDArray:
         Which patches were active, ``(L, B, N)``, bool, without prefix tokens.
     """
     model = build_uninitialised(run.config())
-    model.init_weights()
+    model.init_weights()  # type: ignore[operator]
     load_adapter(model, run.work_dir / "adapter.safetensors")
     model.eval()
     grey = torch.from_numpy(images).float()  # (B, H, W)
@@ -84,11 +84,11 @@ def main() -> None:
     for name, task in suites["study"].tasks.items():
         root = Path(task["cfg_options"]["test_dataloader.dataset.data_root"])
         arrays[f"{name}_images"], arrays[f"{name}_labels"] = read_samples(root)
-    for task, method in MAPPED.items():
-        (run,) = suites["study"].runs([task], [method], [0])
-        arrays[f"{task}_masks"] = token_masks(run, arrays[f"{task}_images"])
+    for name, method in MAPPED.items():
+        (run,) = suites["study"].runs([name], [method], [0])
+        arrays[f"{name}_masks"] = token_masks(run, arrays[f"{name}_images"])
     with atomic_path(FOLDER / "pictures.npz") as path:
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
     print({name: len(each) for name, each in records.items()}, "records in", FOLDER)
 
 

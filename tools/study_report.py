@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mmdyt.engine.suite import Suite
 from mmdyt.evaluation.claims import judge
-from mmdyt.fileio import atomic_path
+from mmdyt.fileio import atomic_path, load_from_safetensors
 from mmdyt.structures import DispatchRecord
 from mmdyt.visualization import draw_token_maps
 from mmdyt.visualization.study_figures import draw_accuracy_cost, draw_rates_by_layer, draw_samples
@@ -40,6 +40,7 @@ from tools.study_claims import (
 SUITE = Path("configs/suites/transfer_study.py")
 PAGE = Path("docs/transfer_study.md")
 FOLDER = Path("docs/transfer_study")
+PRETRAINED = Path("assets/vit-nano-p7_fashion-mnist-28px.safetensors")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -86,9 +87,10 @@ def claims_table(study: Study) -> str:
                 f"{found.low:+.2f} to {found.high:+.2f}",
                 f"{found.pairs}",
                 f"**{judge(found, claim.margin)}**",
+                claim.paper,
             ]
         )
-    return table(["claim", "difference", "95 % interval", "pairs", "our data"], rows)
+    return table(["claim", "difference", "95 % interval", "pairs", "our data", "paper"], rows)
 
 
 def verdict_list(study: Study, verdict: str) -> str:
@@ -135,6 +137,8 @@ def coverage(study: Study) -> str:
 def render_page(study: Study, lr_records: Sequence[Record]) -> str:
     """Fill the page's text with what the records say."""
     first = study.records[0]
+    pretrained = load_from_safetensors(str(PRETRAINED))["meta"]
+    verdicts = Counter(judge(study.interval(claim), claim.margin) for claim in CLAIMS)
     return Template((FOLDER / "page.txt").read_text()).substitute(
         coverage=coverage(study),
         results=results_table(study),
@@ -144,6 +148,11 @@ def render_page(study: Study, lr_records: Sequence[Record]) -> str:
         undecided=verdict_list(study, "undecided"),
         learning_rates=lr_table(study, lr_records),
         num_claims=len(CLAIMS),
+        num_agrees=verdicts["agrees"],
+        num_disagrees=verdicts["does not agree"],
+        num_undecided=verdicts["undecided"],
+        pretrain_epochs=pretrained["epoch"],
+        pretrain_accuracy=f"{pretrained['metrics']['accuracy/top1']:.1f}",
         hours=f"{sum(record['seconds'] for record in study.records) / 3600:.1f}",
         cpu=first["host"]["cpu"],
         torch=first["versions"]["torch"],

@@ -11,10 +11,30 @@ from numpy.typing import NDArray
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
+def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move heights as little as needed for a gap between all of them.
+
+    Args:
+        heights: Ascending.
+        gap: Least difference of neighbours; they must fit between the bounds.
+        low: Lower bound.
+        high: Upper bound.
+
+    Returns:
+        The new heights, ascending.
+    """
+    moved = list(heights)
+    for index in range(len(moved)):
+        moved[index] = max(moved[index], moved[index - 1] + gap if index else low)
+    for index in reversed(range(len(moved))):
+        moved[index] = min(moved[index], moved[index + 1] - gap if moved[index + 1 :] else high)
+    return moved
+
+
 def draw_accuracy_cost(
     points: Mapping[str, tuple[float, float]], groups: Mapping[str, str], dense: float
 ) -> Figure:
-    """Draw one point a method: mean accuracy over measured cost.
+    """Draw one point a method, mean accuracy over measured cost, named on the right.
 
     Args:
         points: MFLOPs an image and accuracy in % by the method's title.
@@ -24,39 +44,41 @@ def draw_accuracy_cost(
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(8.6, 5.4), layout="constrained")
+    figure = Figure(figsize=(9.4, 6.0), layout="constrained")
     axes = figure.subplots()
     axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
-    names = list(dict.fromkeys(groups.values()))
-    for name, colour in zip(names, COLOURS):
+    colours = dict(zip(dict.fromkeys(groups.values()), COLOURS))
+    for name, colour in colours.items():
         chosen = [points[title] for title in points if groups[title] == name]
         axes.scatter(*zip(*chosen), color=colour, label=name, zorder=3)
-    # Labels left of their points go to points right of the dense line, where room ends.
-    taken: list[tuple[float, float]] = []
-    low, high = (bound([cost for cost, _ in points.values()]) for bound in (min, max))
-    floor, top = (bound([accuracy for _, accuracy in points.values()]) for bound in (min, max))
-    for title, (cost, accuracy) in sorted(points.items(), key=lambda item: item[1][1]):
-        height = accuracy
-        while any(
-            abs(height - y) < (top - floor) / 32 and abs(cost - x) < (high - low) / 3.2
-            for x, y in taken
-        ):
-            height += (top - floor) / 64
-        taken.append((cost, height))
+    titles = sorted(points, key=lambda title: points[title][1])
+    accuracies = [points[title][1] for title in titles]
+    room = (accuracies[-1] - accuracies[0]) or 1.0
+    low, high = accuracies[0] - room / 20, accuracies[-1] + room / 20
+    for title, height in zip(titles, spread(accuracies, room / 24, low, high)):
         axes.annotate(
             title,
-            (cost, accuracy),
-            xytext=(cost + (high - low) / 70, height),
-            fontsize=7.5,
+            points[title],
+            xytext=(1.02, height),
+            textcoords=("axes fraction", "data"),
+            arrowprops=dict(
+                arrowstyle="-",
+                color=colours[groups[title]],
+                lw=0.5,
+                alpha=0.6,
+                relpos=(0, 0.5),
+                shrinkA=0,
+            ),
+            fontsize=8.5,
             va="center",
         )
     axes.set(
-        xlabel="MFLOPs an image (multiply-adds, measured from the real masks)",
+        xlabel="MFLOPs an image (multiply-adds, from the real masks)",
         ylabel="accuracy, %, mean of the groups",
-        xlim=(low - (high - low) * 0.05, high + (high - low) * 0.22),
+        ylim=(low, high),
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=len(colours) + 1, fontsize=8.5)
     return figure
 
 
