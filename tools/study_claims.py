@@ -95,6 +95,9 @@ CLAIMS = [
         paper=f"77.14 to 74.75, {VTAB}",
     ),
     Claim("DyT is more accurate than full tuning", "dyt", "full", paper=f"77.14 to 68.96, {VTAB}"),
+    Claim("DyT is more accurate than LoRA", "dyt", "lora", paper=f"77.14 to 74.60, {VTAB}"),
+    Claim("DyT is more accurate than SSF", "dyt", "ssf", paper=f"77.14 to 75.69, {VTAB}"),
+    Claim("DyT is more accurate than VPT", "dyt", "vpt", paper=f"77.14 to 71.96, {VTAB}"),
     Claim(
         "MLP dispatch is better than attention dispatch",
         "dyt",

@@ -134,6 +134,13 @@ def coverage(study: Study) -> str:
     return f"{len(runs) - missing.total()} of {len(runs)} runs are in; missing: {parts}."
 
 
+def commits(study: Study) -> str:
+    """Name the commits that the records are of; ``-dirty``: with changes not committed."""
+    found = Counter(record["versions"]["commit"] for record in study.records)
+    parts = (hash_.partition("-") for hash_ in found)
+    return ", ".join(f"commit `{hash_[:12]}{dash}{rest}`" for hash_, dash, rest in parts)
+
+
 def render_page(study: Study, lr_records: Sequence[Record]) -> str:
     """Fill the page's text with what the records say."""
     first = study.records[0]
@@ -156,7 +163,7 @@ def render_page(study: Study, lr_records: Sequence[Record]) -> str:
         hours=f"{sum(record['seconds'] for record in study.records) / 3600:.1f}",
         cpu=first["host"]["cpu"],
         torch=first["versions"]["torch"],
-        commit=first["versions"]["commit"][:12],
+        commits=commits(study),
     )
 
 
