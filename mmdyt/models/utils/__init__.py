@@ -3,6 +3,7 @@
 from mmdyt.models.utils.capture import capture
 from mmdyt.models.utils.dispatch_mode import collect_dispatch, dispatch_mode, dispatched_layers
 from mmdyt.models.utils.freeze import set_trainable, trainable_names
+from mmdyt.models.utils.joint_passes import joint_backbone, refuse_batch_norm
 from mmdyt.models.utils.norm_statistics import keep_norm_statistics
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "collect_dispatch",
     "dispatch_mode",
     "dispatched_layers",
+    "joint_backbone",
     "keep_norm_statistics",
+    "refuse_batch_norm",
     "set_trainable",
     "trainable_names",
 ]
