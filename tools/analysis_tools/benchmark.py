@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="batch 1 and 8, few rounds: within 5 minutes on two cores",
+        help="batch 1 and 8, few rounds: under 5 minutes, 2 cores",
     )
     parser.add_argument("--arch", default="base", help="arch of mmpretrain's VisionTransformer")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -26,7 +27,7 @@ from mmdyt.models.utils import dispatched_layers
 CONFIG = "configs/image/digits/vit-mini_dyt_digits.py"
 
 
-def mask_gradient(model: torch.nn.Module, batch: dict) -> Tensor:
+def mask_gradient(model: Any, batch: dict) -> Tensor:
     """One draw of the gradient of all dispatchers' parameters, ``(P,)``."""
     dispatchers = [part for layer in dispatched_layers(model) for part in layer.dispatcher.values()]
     params = [param for part in dispatchers for param in part.parameters()]
