@@ -1,6 +1,8 @@
 """Every config is a complete run of the recipe; every model takes a training step."""
 
+import inspect
 import json
+import re
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -292,3 +294,33 @@ def test_the_scale_is_chosen_without_the_test_list():
         cfg.merge_from_dict(dict(method.cfg_options))
         lists = [cfg[f"{part}_dataloader"].dataset.ann_file for part in ("train", "val", "test")]
         assert lists == ["train800.txt", "val200.txt", "val200.txt"]
+
+
+# --- Documented axes -----------------------------------------------------------------------------
+
+
+def documented_axes() -> list[str]:
+    """The keys of the table in docs/configs.md."""
+    section = (REPO / "docs/configs.md").read_text().split("## Axes")[1]
+    rows = [line.split("|")[2] for line in section.splitlines() if line.startswith("|")]
+    return [key for row in rows for key in re.findall(r"`([a-z_]+\.[\w.]+)`", row)]
+
+
+def test_every_documented_axis_is_one():
+    """Some config takes the key: it is there, or the class that it goes into has the argument."""
+    folder = CONFIGS / "image/cifar100"
+    cfgs = [
+        load(folder / f"vit-b16_{m}_8xb128_cifar100.py") for m in ("dyt", "dyt-moe4", "lora", "vpt")
+    ]
+    axes = documented_axes()
+    assert len(axes) > 15
+    for axis in axes:
+        name = axis.split(".")[-1]
+        assert any(takes(parent(cfg, axis), name) for cfg in cfgs), axis
+
+
+def takes(node: dict | None, name: str) -> bool:
+    if node is None or name in node:
+        return node is not None
+    classes = MODELS.get(node["type"]).__mro__ if "type" in node else ()
+    return any(name in inspect.signature(each.__init__).parameters for each in classes)
