@@ -308,10 +308,9 @@ def documented_axes() -> list[str]:
 
 def test_every_documented_axis_is_one():
     """Some config takes the key: it is there, or the class that it goes into has the argument."""
-    folder = CONFIGS / "image/cifar100"
-    cfgs = [
-        load(folder / f"vit-b16_{m}_8xb128_cifar100.py") for m in ("dyt", "dyt-moe4", "lora", "vpt")
-    ]
+    methods = ("dyt", "dyt-moe4", "lora", "vpt")
+    cfgs = [load(CONFIGS / f"image/cifar100/vit-b16_{m}_8xb128_cifar100.py") for m in methods]
+    cfgs.append(load(CONFIGS / "image/vtab1k/cifar/vit-b16_dyt.py"))
     axes = documented_axes()
     assert len(axes) > 15
     for axis in axes:
@@ -322,5 +321,7 @@ def test_every_documented_axis_is_one():
 def takes(node: dict | None, name: str) -> bool:
     if node is None or name in node:
         return node is not None
-    classes = MODELS.get(node["type"]).__mro__ if "type" in node else ()
-    return any(name in inspect.signature(each.__init__).parameters for each in classes)
+    built = MODELS.get(node["type"]) if "type" in node else None
+    return built is not None and any(
+        name in inspect.signature(each.__init__).parameters for each in built.__mro__
+    )

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmdyt.datasets.preflight import find_problems, report
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, TINY_ARCH
 
 LISTS = ("train800", "val200", "train800val200", "test")
 
@@ -107,3 +107,29 @@ def test_a_broken_test_list_stops_the_run_before_it_trains(digits_cfg, tmp_path)
     with pytest.raises(ValueError, match=r"test_dataloader has 1 bad samples \(1 missing\)"):
         runner.train()
     assert not list(Path(runner.work_dir).glob("*.pth"))
+
+
+def test_a_vtab_config_trains_on_its_layout(tmp_path):
+    """The config itself, but for a tiny model, a batch of three and one epoch."""
+    write_vtab_task(tmp_path / "task")
+    config = Config.fromfile(CONFIGS / "image/vtab1k/clevr_dist/vit-b16_dyt.py")
+    loader = dict(
+        batch_size=3,
+        num_workers=0,
+        pin_memory=False,
+        dataset=dict(data_root=str(tmp_path / "task")),
+    )
+    config.model.backbone.update(arch=TINY_ARCH, patch_size=56, init_cfg=None)
+    config.model.head.in_channels = 32
+    config.merge_from_dict(
+        dict(
+            work_dir=str(tmp_path / "run"),
+            log_level="ERROR",
+            train_cfg=dict(max_epochs=1, val_interval=1),
+            **{f"{part}_dataloader": loader for part in ("train", "val", "test")},
+        )
+    )
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert {"accuracy/top1", "dispatch/gflops"} <= set(runner.test())
+    assert runner.optim_wrapper.param_groups[0]["lr"] < 1e-3, "one of ten epochs of warm-up"
