@@ -1,4 +1,4 @@
-"""DyT of Swin-B, pre-trained on ImageNet-21k: 13.25 GFLOPs at r = 0.5, dense 15.40.
+"""DyT of Swin-B, pre-trained on ImageNet-21k.
 
 mmpretrain's own checkpoints of Swin Transformers fit as they are.
 """
