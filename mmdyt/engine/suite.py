@@ -1,0 +1,254 @@
+"""A suite: every method on every task with every seed, as data.
+
+A suite file holds ``title``, ``metric``, ``tasks``, ``methods`` and ``seeds``::
+
+    tasks = {"cifar": dict(group="natural", title="CIFAR-100", cfg_options={...})}
+    methods = {
+        "dyt": dict(
+            title="DyT r = 0.5",
+            config="configs/image/vtab1k/{task}/vit-b16_dyt.py",
+            cfg_options={"model.dyt.target_rate": 0.5},  # dotted keys, over the task's
+            tasks=["cifar"],  # only these; default: all
+            paper=dict(mean=77.14, gflops=12.54),
+        ),
+    }
+
+``cfg_options`` have the dotted keys of ``--cfg-options``; ``group``, ``title``,
+``cfg_options``, ``tasks`` and ``paper`` may be left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from mmengine.config import Config
+
+Status = Literal["done", "failed", "stale", "missing"]
+RECORD = "record.json"
+CONFIG = "config.py"
+
+
+def fingerprint(cfg: Config) -> str:
+    """Identify a config by its values, however its files are laid out.
+
+    Args:
+        cfg: A resolved config.
+
+    Returns:
+        The SHA-256 of its values, in hexadecimal.
+    """
+    values = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
+    return hashlib.sha256(values.encode()).hexdigest()
+
+
+@cache
+def _load(path: str) -> Config:
+    cfg = Config.fromfile(path)
+    # Without yapf, which takes a runner 3 s (fromfile's argument of this name has no effect).
+    return Config(cfg.to_dict(), cfg.text, cfg.filename, cfg.env_variables, False)
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One training and test: a method on a task with a seed.
+
+    Args:
+        suite: Name of the suite.
+        task: Name of the task.
+        group: Group of the task, ``''`` if it has none.
+        method: Name of the method.
+        seed: ``randomness.seed`` of the run.
+        source: Path of the config file.
+        cfg_options: Overrides of the config, dotted keys.
+        work_dir: Folder of logs, checkpoints, ``config.py`` and ``record.json``.
+    """
+
+    suite: str
+    task: str
+    group: str
+    method: str
+    seed: int
+    source: str
+    cfg_options: dict[str, Any]
+    work_dir: Path
+
+    @property
+    def name(self) -> str:
+        """``task/method/seed0``, which is also its folder inside the suite's."""
+        return f"{self.task}/{self.method}/seed{self.seed}"
+
+    def config(self) -> Config:
+        """Resolve the config: everything but where it runs (no work dir)."""
+        cfg = deepcopy(_load(self.source))
+        cfg.merge_from_dict({**self.cfg_options, "randomness.seed": self.seed})
+        return cfg
+
+    def record(self) -> dict[str, Any] | None:
+        """Read what the last attempt left, or ``None`` if none came to an end."""
+        path = self.work_dir / RECORD
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def status(self) -> Status:
+        """Say what there is to do.
+
+        Returns:
+            ``'done'``, ``'failed'``, ``'missing'`` (never started, or cut off
+            and to be resumed), or ``'stale'``: the folder belongs to another
+            config, by the fingerprint.
+        """
+        wanted = fingerprint(self.config())
+        record, saved = self.record(), self.work_dir / CONFIG
+        if record is not None:
+            return record["status"] if record["fingerprint"] == wanted else "stale"
+        if saved.exists() and fingerprint(Config.fromfile(saved)) != wanted:
+            return "stale"
+        return "missing"
+
+    def set_aside(self) -> Path:
+        """Rename the run's folder to ``seed0.old1`` or the next free number.
+
+        Returns:
+            The new path.
+        """
+        paths = (
+            self.work_dir.with_name(f"{self.work_dir.name}.old{n}") for n in itertools.count(1)
+        )
+        return self.work_dir.rename(next(path for path in paths if not path.exists()))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks, methods and seeds, and where their results go.
+
+    Args:
+        name: Name of the suite: that of its file.
+        title: What to call it in tables.
+        metric: The metric of a record that counts, such as ``'accuracy/top1'``.
+        tasks: Tasks by name: ``group``, ``title``, ``cfg_options``.
+        methods: Methods by name: ``config``, ``title``, ``cfg_options``,
+            ``tasks``, ``paper``.
+        seeds: Seeds of every method on every task.
+        out: Folder of all runs.
+        cfg_options: Overrides of every run, over those of tasks and methods.
+    """
+
+    name: str
+    title: str
+    metric: str
+    tasks: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]]
+    seeds: list[int]
+    out: Path
+    cfg_options: dict[str, Any]
+
+    @classmethod
+    def fromfile(
+        cls,
+        path: str | Path,
+        out: str | Path | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
+    ) -> Suite:
+        """Read a suite file.
+
+        Args:
+            path: A file of mmengine's config syntax.
+            out: Folder of all runs. Defaults to ``None``:
+                ``work_dirs/suites/<name of the file>``.
+            cfg_options: Overrides of every run, with dotted keys. Defaults to
+                ``None``.
+
+        Returns:
+            The suite.
+
+        Raises:
+            ValueError: If a key is missing, or a method names unknown tasks.
+        """
+        _load.cache_clear()  # configs are read afresh with their suite
+        cfg = Config.fromfile(path).to_dict()
+        for key in ("title", "metric", "tasks", "methods", "seeds"):
+            if not cfg.get(key):
+                raise ValueError(f"{path}: a suite needs {key!r}")
+        for key, method in cfg["methods"].items():
+            if "config" not in method:
+                raise ValueError(f"{path}: methods[{key!r}] needs 'config'")
+            _select(method.get("tasks"), cfg["tasks"], f"{path}: methods[{key!r}].tasks")
+        return cls(
+            name=(name := Path(path).stem),
+            title=cfg["title"],
+            metric=cfg["metric"],
+            tasks=cfg["tasks"],
+            methods=cfg["methods"],
+            seeds=cfg["seeds"],
+            out=Path(out or Path("work_dirs/suites") / name),
+            cfg_options=dict(cfg_options or {}),
+        )
+
+    def runs(
+        self,
+        tasks: Collection[str] | None = None,
+        methods: Collection[str] | None = None,
+        seeds: Collection[int] | None = None,
+    ) -> list[SuiteRun]:
+        """List the runs: all of the first seed, then of the next.
+
+        A suite that is cut off then lacks seeds rather than tasks.
+
+        Args:
+            tasks: Only these tasks. Defaults to ``None``: all.
+            methods: Only these methods. Defaults to ``None``: all.
+            seeds: Only these seeds. Defaults to ``None``: all.
+
+        Returns:
+            The runs in the order in which to do them.
+
+        Raises:
+            ValueError: If a task, method or seed is not in the suite.
+            FileNotFoundError: If a method has no config for a task.
+        """
+        chosen = itertools.product(
+            _select(seeds, self.seeds, "seeds"),
+            _select(tasks, self.tasks, "tasks"),
+            _select(methods, self.methods, "methods"),
+        )
+        runs = []
+        for seed, task, method in chosen:
+            spec = self.methods[method]
+            if task in spec.get("tasks", self.tasks):
+                runs.append(self._run(task, method, seed, spec["config"].format(task=task)))
+        return runs
+
+    def _run(self, task: str, method: str, seed: int, source: str) -> SuiteRun:
+        if not Path(source).is_file():
+            raise FileNotFoundError(
+                f"suite {self.name}: methods[{method!r}].config of task {task!r}: no file {source}"
+            )
+        options: dict[str, Any] = {}
+        for level in (self.tasks[task], self.methods[method]):
+            options |= level.get("cfg_options", {})
+        return SuiteRun(
+            suite=self.name,
+            task=task,
+            group=self.tasks[task].get("group", ""),
+            method=method,
+            seed=seed,
+            source=source,
+            cfg_options=options | self.cfg_options,
+            work_dir=self.out / task / method / f"seed{seed}",
+        )
+
+
+def _select(wanted: Collection | None, known: Collection, what: str) -> list:
+    if wanted is None:
+        return list(known)
+    for each in wanted:
+        if each not in known:
+            raise ValueError(f"{what}: {each!r} is unknown; choose from {list(known)}")
+    return [each for each in known if each in wanted]
