@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
+from mmdyt.engine.suite import Suite
 from tests.conftest import CONFIGS, REPO, build
 
 SUITES = sorted((CONFIGS / "suites").glob("*.py"))
@@ -251,22 +251,14 @@ def test_image_config_runs_forward_and_backward(path):
 
 @pytest.mark.parametrize("path", SUITES, ids=[path.stem for path in SUITES])
 def test_every_run_of_a_suite_is_a_run(path):
-    suite = load(path)
-    assert path.read_text().startswith('"""') and suite.title and suite.metric and suite.seeds
+    assert path.read_text().startswith('"""')
+    suite = Suite.fromfile(path)
     titles = [method.get("title", name) for name, method in suite.methods.items()]
     assert len(set(titles)) == len(titles)
-    for task, task_spec in suite.tasks.items():
-        for method in suite.methods.values():
-            if task not in method.get("tasks", suite.tasks):
-                continue
-            # Copied without its text, whose layout costs more than all the rest.
-            cfg = Config(deepcopy(load(REPO / method.config.format(task=task)).to_dict()))
-            for options in (task_spec.get("cfg_options", {}), method.get("cfg_options", {})):
-                for key in options:
-                    assert parent(cfg, key), f"{key} is no key of {method.config}"
-                cfg.merge_from_dict(dict(options))
-            with DefaultScope.overwrite_default_scope(cfg.default_scope):
-                train_step(cfg.model.to_dict())
+    for run in suite.runs(seeds=suite.seeds[:1]):
+        for key in run.cfg_options:
+            assert parent(load(REPO / run.source), key), f"{run.name}: {key} is no key"
+        train_step(run.config().model.to_dict())
 
 
 def parent(cfg: Config, key: str):
@@ -288,10 +280,8 @@ def test_the_vtab_suites_have_the_19_tasks_in_three_groups(name):
 
 
 def test_the_scale_is_chosen_without_the_test_list():
-    suite = load(CONFIGS / "suites/vtab1k_scale.py")
-    for method in suite.methods.values():
-        cfg = Config(load(REPO / method.config.format(task="dtd")).to_dict())
-        cfg.merge_from_dict(dict(method.cfg_options))
+    for run in Suite.fromfile(CONFIGS / "suites/vtab1k_scale.py").runs(tasks=["dtd"]):
+        cfg = run.config()
         lists = [cfg[f"{part}_dataloader"].dataset.ann_file for part in ("train", "val", "test")]
         assert lists == ["train800.txt", "val200.txt", "val200.txt"]
 
