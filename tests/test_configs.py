@@ -136,6 +136,14 @@ def width(backbone: dict) -> int:
     return arch["embed_dims"] * 2 ** (len(arch.get("depths", [0])) - 1)  # Swin doubles by stage
 
 
+@each_leaf()
+def test_a_checkpoint_is_read_by_its_prefix(path):
+    """What tools/model_converters write holds the backbone under ``backbone.``."""
+    backbone = load(path).model.backbone
+    init_cfg = backbone.get("module", backbone).get("init_cfg")
+    assert init_cfg is None or init_cfg.prefix == "backbone."
+
+
 # --- Recipes, METHOD section 4 -------------------------------------------------------------------
 
 EVERY_VTAB = [path for path in IMAGE_LEAVES if "vtab1k" in path.parts]

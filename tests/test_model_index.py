@@ -5,6 +5,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from mmdyt.engine.suite import Suite
 from mmdyt.evaluation import build_uninitialised, count_parameters
 from tests.conftest import CONFIGS, REPO
 
@@ -56,6 +57,18 @@ def test_an_entry_says_what_was_run(model):
     else:
         assert model["Metadata"]["Status"] == "not run here" and model["Weights"] is None
         assert all(name.startswith("Paper's ") for name in metrics)
+
+
+@pytest.mark.parametrize(("name", "task"), [("vtab1k", "cifar"), ("image_full_sets", "cifar100")])
+def test_the_papers_figures_are_those_of_the_suites(name, task):
+    methods = Suite.fromfile(CONFIGS / f"suites/{name}.py").methods.values()
+    listed = {model["Config"]: model.get("Results", []) for model in MODELS}
+    for method in methods:
+        if method.get("cfg_options", {}).keys() <= {"optim_wrapper.optimizer.lr"}:
+            results = listed[method["config"].format(task=task)]
+            figures = [figure for result in results for figure in result["Metrics"].values()]
+            paper = method.get("paper", {})
+            assert figures == [paper[key] for key in paper if key != "gflops"], method["config"]
 
 
 @pytest.mark.long
