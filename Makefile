@@ -1,4 +1,4 @@
-# make demo | demo-video | demo-seg | test | test-long | lint | pretrain | clean
+# make demo | demo-video | demo-seg | test | test-long | test-slurm | lint | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ INSTALL := $(VENV)/bin/uv pip install -q --python $(PY)
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg test test-long lint pretrain clean
+.PHONY: install demo demo-video demo-seg test test-long test-slurm lint pretrain clean
 install: $(STAMP)
 
 $(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt requirements/deploy.txt
@@ -36,10 +36,14 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -m "not long"
+	$(RUN) -m pytest -m "not long and not slurm"
 
 test-long: install
 	$(RUN) -m pytest -m long
+
+# Debian: apt-get install slurm-wlm munge. As root; starts a Slurm of one node and stops it.
+test-slurm: install
+	$(RUN) -m pytest -m slurm
 
 lint: install
 	$(PY) -m ruff check .
