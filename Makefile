@@ -1,4 +1,5 @@
-# make demo | demo-video | demo-seg | test | test-long | test-slurm | lint | pretrain | clean
+# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-slurm |
+#      lint | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,8 +11,10 @@ STAMP := $(VENV)/.installed-$(STACK)
 INSTALL := $(VENV)/bin/uv pip install -q --python $(PY)
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
+NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
+NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg test test-long test-slurm lint pretrain clean
+.PHONY: install demo demo-video demo-seg study study-report test test-long test-slurm lint pretrain clean
 install: $(STAMP)
 
 $(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt requirements/deploy.txt
@@ -58,6 +61,28 @@ pretrain: install
 	    --work-dir work_dirs/pretrain --out work_dirs/pretrain/metrics.json --out-item metrics
 	$(RUN) tools/model_converters/publish.py $$(cat work_dirs/pretrain/last_checkpoint) $(MINI) \
 	    --metrics work_dirs/pretrain/metrics.json --command "make pretrain"
+
+# The transfer study: the committed records as a page, in seconds; and everything again, which
+# takes hours on a CPU, goes on where it stopped, and needs Fashion-MNIST only without $(NANO).
+study-report: install
+	$(RUN) tools/study_report.py
+
+study: install $(NANO)
+	$(PY) -m pip install -q -r requirements/study.txt
+	$(RUN) tools/dataset_converters/study.py
+	$(RUN) tools/sweep.py configs/suites/transfer_study_lr.py --launcher local --workers 2
+	$(RUN) tools/sweep.py configs/suites/transfer_study.py --launcher local --workers 2
+	$(RUN) tools/study_collect.py
+	$(RUN) tools/study_report.py
+
+$(NANO): | install
+	$(RUN) tools/dataset_converters/fashion_mnist.py
+	$(RUN) tools/train.py $(NANO_PRETRAIN) --work-dir work_dirs/pretrain-nano --resume
+	$(RUN) tools/test.py $(NANO_PRETRAIN) $$(cat work_dirs/pretrain-nano/last_checkpoint) \
+	    --work-dir work_dirs/pretrain-nano --out work_dirs/pretrain-nano/metrics.json \
+	    --out-item metrics
+	$(RUN) tools/model_converters/publish.py $$(cat work_dirs/pretrain-nano/last_checkpoint) $@ \
+	    --metrics work_dirs/pretrain-nano/metrics.json --command "make study"
 
 clean:
 	rm -rf $(VENV) work_dirs data
