@@ -72,7 +72,7 @@ def test_a_requeued_task_goes_on_and_is_not_submitted_twice(slurm, suite, tmp_pa
     third = sweep(slurm, suite, out, *options, "--wait")
     assert third.returncode == 0 and "1 queued already" in third.stdout, third.stdout
     assert record(out, "fine")["status"] == "done"
-    assert "resumed epoch" in (out / f"slurm/{job}_0.log").read_text()
+    assert "fine/seed0/epoch_" in (out / f"slurm/{job}_0.log").read_text()  # loaded
 
 
 def test_refused_options_are_told_in_slurm_s_words(slurm, suite, tmp_path):

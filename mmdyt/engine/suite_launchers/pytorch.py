@@ -11,7 +11,7 @@ from pathlib import Path
 from mmdyt.engine.suite import SuiteRun
 from mmdyt.engine.suite_launchers.local import ATTEMPTS, locked
 from mmdyt.engine.suite_launchers.progress import SweepProgress
-from mmdyt.engine.suite_launchers.task import MODULE, write_runs
+from mmdyt.engine.suite_task import MODULE, write_runs
 
 
 def run_pytorch(runs: Sequence[SuiteRun], processes: int, out: Path, bar: SweepProgress) -> None:

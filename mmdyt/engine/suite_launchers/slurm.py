@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmdyt.engine.suite import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
-from mmdyt.engine.suite_launchers.task import MODULE, read_runs, write_runs
+from mmdyt.engine.suite_task import MODULE, read_runs, write_runs
 from mmdyt.fileio import atomic_path
 
 POLL_SECONDS = 2.0

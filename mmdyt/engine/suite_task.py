@@ -1,6 +1,6 @@
 """Execute one run of a list, for launchers that start a process for each.
 
-``python -m mmdyt.engine.suite_launchers.task RUNS_JSON INDEX [LAUNCHER]`` ends
+``python -m mmdyt.engine.suite_task RUNS_JSON INDEX [LAUNCHER]`` ends
 with 0 if the run is done and with 1 if it failed; the record tells more.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from mmdyt.engine.suite import SuiteRun
 from mmdyt.fileio import atomic_path
 
-MODULE = "mmdyt.engine.suite_launchers.task"
+MODULE = "mmdyt.engine.suite_task"
 
 
 def write_runs(runs: Sequence[SuiteRun], path: Path) -> None:
