@@ -15,3 +15,9 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_numpy_docstring = False
+# References to our own names must resolve; other projects' pages are not at hand.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!mmdyt\.).*"),
+    (r"py:class", r"mmdyt\.evaluation\.(timing\.T|flops\.FullPass)"),  # variables of types
+]
