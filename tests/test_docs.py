@@ -185,7 +185,9 @@ def test_the_api_reference_has_everything_public():
     text = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
     listed = re.findall(r"automodule:: ([\w.]+)", text)
     assert len(listed) == len(set(listed))
-    exported: set[str] = set()
+    single = re.findall(r"auto(?:class|function):: ([\w.]+)", text)
+    assert all(_resolves(name) for name in single)
+    exported = {name.rpartition(".")[2] for name in single}
     for name in listed:
         exported |= set(getattr(importlib.import_module(name), "__all__", ()))
     for path in sorted((REPO / "mmdyt").rglob("*.py")):
