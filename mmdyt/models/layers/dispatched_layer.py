@@ -252,7 +252,7 @@ class DispatchedLayer(nn.Module):
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         indices = active_indices(mask)
         # A graph for export takes one way for any number of active tokens.
-        shortcuts = not (torch.compiler.is_exporting() or torch.jit.is_tracing())
+        shortcuts = not (_is_exporting() or torch.jit.is_tracing())
         if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
@@ -280,6 +280,11 @@ class DispatchedLayer(nn.Module):
         record = DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix, extra)
         for sink in self.sinks:
             sink.append(record)
+
+
+def _is_exporting() -> bool:
+    """Whether torch.export runs now; torch that cannot tell is refused by the export."""
+    return getattr(torch.compiler, "is_exporting", bool)()
 
 
 def _is_noisy(module: nn.Module) -> bool:
