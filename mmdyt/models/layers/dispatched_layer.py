@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.checkpoint import checkpoint
 
+from mmdyt.models.layers.fused_mlp import add_active_mlp, can_fuse
 from mmdyt.ops import (
     active_graph,
     active_indices,
@@ -86,7 +87,8 @@ class DispatchedLayer(nn.Module):
     ``selection`` is ``None`` where all tokens take part. A host may name
     branches in ``token_wise``: those that treat every token on its own, with
     the module that holds their dropouts. Training then builds no graph of
-    their inactive tokens, which have no gradient.
+    their inactive tokens, which have no gradient. Those in ``fusible`` are an
+    MLP, named with its norm and FFN: inference on a GPU may run them fused.
 
     Attributes:
         adapter (ModuleDict): Adapters by branch.
@@ -108,6 +110,7 @@ class DispatchedLayer(nn.Module):
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
     token_wise: dict[str, str] = {}
+    fusible: dict[str, tuple[str, str]] = {}
     doubles: str | None = None
     inactive_share: float = 1.0
     with_cp: bool = False
@@ -250,9 +253,14 @@ class DispatchedLayer(nn.Module):
         return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        parts = [self.get_submodule(part) for part in self.fusible.get(name, ())]
+        if parts and can_fuse(*parts, x):
+            x = x.contiguous()
+            out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
+            return add_active_mlp(out.contiguous(), x, mask, *parts)
         indices = active_indices(mask)
-        # A graph for export takes one way for any number of active tokens.
-        shortcuts = not (torch.compiler.is_exporting() or torch.jit.is_tracing())
+        # A compiled graph takes one way for any number of active tokens.
+        shortcuts = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
