@@ -186,6 +186,9 @@ class DispatchedLayer(nn.Module):
         if dispatcher is not None:
             for name in self.variant.dispatched:
                 self.dispatcher[name] = MODELS.build({**dispatcher, "embed_dims": embed_dims})
+        for part in self.modules():
+            if isinstance(part, DropPath):  # numpy's, which torch.compile takes for a tensor
+                part.drop_prob = float(part.drop_prob)
 
     def run_branches(self, x: Tensor) -> Tensor:
         """Run the layer's branches in order on the stream, ``(B, N, C)``."""

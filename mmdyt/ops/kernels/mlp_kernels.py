@@ -30,6 +30,7 @@ CONFIGS = [
 ]
 if INTERPRETED:  # which can time nothing: one small tile
     CONFIGS = [triton.Config(dict(BLOCK_M=16, BLOCK_N=16, BLOCK_K=16))]
+UPCAST = tl.constexpr(INTERPRETED)  # the interpreter multiplies the bits of bfloat16
 SHAPE_KEY = ["size_class", "width", "hidden_width"]
 
 
@@ -54,6 +55,13 @@ def _row_statistics(x_rows, alive, width, eps, BLOCK_M: tl.constexpr, BLOCK_K: t
         centred = tl.where(inside, x.to(tl.float32) - mean[:, None], 0.0)
         total += tl.sum(centred * centred, axis=1)
     return mean, 1.0 / tl.sqrt(total / width + eps)
+
+
+@triton.jit
+def _multiply(a, b, acc, PRECISION: tl.constexpr):
+    if UPCAST:
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, acc, input_precision=PRECISION)
 
 
 @triton.autotune(CONFIGS, key=SHAPE_KEY)
@@ -104,7 +112,7 @@ def _norm_linear_gelu(
             mask=deep[:, None] & (cols < hidden_width)[None, :],
             other=0.0,
         )
-        acc = tl.dot(normed.to(dtype), w.to(dtype), acc, input_precision=PRECISION)
+        acc = _multiply(normed.to(dtype), w.to(dtype), acc, PRECISION)
     acc += tl.load(b_ptr + cols, mask=cols < hidden_width, other=0.0).to(tl.float32)[None, :]
     acc = 0.5 * acc * (1.0 + tl.erf(acc * 0.7071067811865476))
     tl.store(
@@ -155,7 +163,7 @@ def _linear_scatter_add(
             mask=deep[:, None] & (cols < width)[None, :],
             other=0.0,
         )
-        acc = tl.dot(hidden, w.to(dtype), acc, input_precision=PRECISION)
+        acc = _multiply(hidden, w.to(dtype), acc, PRECISION)
     acc += tl.load(b_ptr + cols, mask=cols < width, other=0.0).to(tl.float32)[None, :]
     tokens = tl.load(indices_ptr + slots, mask=alive, other=0)
     # A token stands in one slot only: nobody else writes to these places.
