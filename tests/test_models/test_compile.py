@@ -22,13 +22,12 @@ TINY_SWIN = dict(
     img_size=28,
     patch_size=4,
     window_size=7,
+    pad_small_map=True,
     out_indices=(1,),
 )
 TYPE = itemgetter("type")
 CLOSE = dict(atol=1e-4, rtol=1e-4)
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.library, "custom_op"), reason="needs torch 2.4"
-)
+pytestmark = pytest.mark.skipif(torch.__version__ < "2.7", reason="needs torch 2.7")
 
 
 def lively(config: dict) -> nn.Module:
@@ -48,6 +47,16 @@ def images(batch: int) -> torch.Tensor:
     return torch.randn(batch, 3, 28, 28, device=DEVICE)
 
 
+def layer_and_mask() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A layer, its input, and the mask that it will follow, prefix and all."""
+    torch._dynamo.reset()
+    layer = tiny_vit().layers[1]
+    layer.num_prefix = 0
+    mask = torch.rand(2, 50, device=DEVICE) < 0.5
+    fix_dispatch(layer, mask)
+    return layer, torch.randn(2, 50, 32, device=DEVICE), mask
+
+
 @pytest.fixture
 def dynamic_shapes():
     """Let the compiler follow tensors whose size depends on the data."""
@@ -59,8 +68,8 @@ def dynamic_shapes():
 @torch.no_grad()
 def test_a_compiled_backbone_skips_without_a_graph_break(dynamic_shapes):
     backbone = tiny_vit()
-    compiled = torch.compile(backbone, backend="aot_eager", fullgraph=True)
-    for batch in (1, 2, 2):
+    compiled = torch.compile(backbone, backend="eager", fullgraph=True)
+    for batch in (1, 2):
         x = images(batch)
         torch.testing.assert_close(compiled(x)[0], backbone(x)[0], **CLOSE)
 
@@ -69,10 +78,7 @@ def test_a_compiled_backbone_skips_without_a_graph_break(dynamic_shapes):
 @torch.no_grad()
 def test_a_compiled_layer_takes_masks_of_any_rate(dynamic_shapes, rate):
     """The graph was made for another number of active tokens."""
-    layer = tiny_vit().layers[1]
-    x = torch.randn(2, 50, 32, device=DEVICE)
-    mask = torch.rand(2, 50, device=DEVICE) < 0.5
-    fix_dispatch(layer, mask)
+    layer, x, mask = layer_and_mask()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), layer(x), **CLOSE)
     mask.copy_(torch.rand(2, 50) < rate)
@@ -80,10 +86,30 @@ def test_a_compiled_layer_takes_masks_of_any_rate(dynamic_shapes, rate):
         torch.testing.assert_close(compiled(x), layer(x), **CLOSE)
 
 
+@torch.no_grad()
+def test_the_fused_way_compiles_into_static_shapes(monkeypatch):
+    """Without a GPU the operator runs in its plain form inside the compiled graph."""
+    layer, x, mask = layer_and_mask()
+    masks = [torch.rand(2, 50, device=DEVICE) < rate for rate in (0.5, 0, 1)]
+    monkeypatch.setenv(NO_FUSED_MLP, "1")
+    expected = []
+    for kind in masks:
+        mask.copy_(kind)
+        expected.append(layer(x))
+    monkeypatch.delenv(NO_FUSED_MLP)
+    monkeypatch.setattr(fused_mlp, "has_fused_mlp", lambda device: True)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    compiled(x)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for kind, wanted in zip(masks, expected):
+            mask.copy_(kind)
+            torch.testing.assert_close(compiled(x), wanted, **CLOSE)
+
+
 @pytest.mark.parametrize("config", [tiny_backbone(drop_path_rate=0.1), TINY_SWIN], ids=TYPE)
 @torch.no_grad()
 def test_a_fused_backbone_equals_the_torch_path(monkeypatch, config):
-    if not has_fused_mlp(images(1)):
+    if not has_fused_mlp(images(1).device):
         pytest.skip("needs a GPU, or TRITON_INTERPRET=1")
     backbone = lively(config)
     calls = []
@@ -108,7 +134,7 @@ def test_a_fused_backbone_equals_the_torch_path(monkeypatch, config):
 @torch.no_grad()
 def test_only_what_the_kernels_compute_is_fused(monkeypatch):
     """A GPU is made believe; nothing runs on it."""
-    monkeypatch.setattr(fused_mlp, "has_fused_mlp", lambda x: True)
+    monkeypatch.setattr(fused_mlp, "has_fused_mlp", lambda device: True)
     layer, x = tiny_vit().layers[0], torch.randn(2, 50, 32, device=DEVICE)
 
     def fuses(**changes) -> bool:

@@ -256,11 +256,12 @@ class DispatchedLayer(nn.Module):
         return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
-        parts = [self.get_submodule(part) for part in self.fusible.get(name, ())]
-        if parts and can_fuse(*parts, x):
-            x = x.contiguous()
-            out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
-            return add_active_mlp(out.contiguous(), x, mask, *parts)
+        if name in self.fusible:
+            norm, ffn = (self.get_submodule(part) for part in self.fusible[name])
+            if can_fuse(norm, ffn, x):
+                x = x.contiguous()
+                out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
+                return add_active_mlp(out.contiguous(), x, mask, norm, ffn)
         indices = active_indices(mask)
         # A compiled graph takes one way for any number of active tokens.
         shortcuts = not (torch.compiler.is_compiling() or torch.jit.is_tracing())

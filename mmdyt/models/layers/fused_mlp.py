@@ -25,7 +25,7 @@ def can_fuse(norm: nn.Module, ffn: nn.Module, x: Tensor) -> bool:
         x: Token stream, ``(B, N, C)``.
     """
     return (
-        has_fused_mlp(x)
+        has_fused_mlp(x.device)
         and not torch.is_grad_enabled()
         and not torch.compiler.is_exporting()
         and not torch.jit.is_tracing()
@@ -36,7 +36,7 @@ def can_fuse(norm: nn.Module, ffn: nn.Module, x: Tensor) -> bool:
     )
 
 
-def add_active_mlp(out: Tensor, x: Tensor, mask: Tensor, norm: nn.LayerNorm, ffn: FFN) -> Tensor:
+def add_active_mlp(out: Tensor, x: Tensor, mask: Tensor, norm: nn.Module, ffn: nn.Module) -> Tensor:
     """Add ``ffn(norm(x))`` of the active tokens to a stream.
 
     Args:
@@ -49,20 +49,10 @@ def add_active_mlp(out: Tensor, x: Tensor, mask: Tensor, norm: nn.LayerNorm, ffn
     Returns:
         ``out``.
     """
-    first, second = ffn.layers[0][0], ffn.layers[1]
-    fused_mlp(
-        x,
-        out,
-        *compact_indices(mask),
-        norm.weight,
-        norm.bias,
-        norm.eps,
-        first.weight,
-        first.bias,
-        second.weight,
-        second.bias,
-        _product_dtype(ffn, x),
-    )
+    first, second = _linears(ffn)
+    scale = norm.weight, norm.bias, norm.eps
+    linears = first.weight, first.bias, second.weight, second.bias
+    fused_mlp(x, out, *compact_indices(mask), *scale, *linears, _product_dtype(ffn, x))
     return out
 
 
@@ -73,8 +63,7 @@ def _is_plain_norm(norm: nn.Module) -> bool:
 def _is_plain_ffn(ffn: nn.Module) -> bool:
     if type(ffn) is not FFN or ffn.num_fcs != 2 or ffn.training:
         return False
-    first, act, _ = ffn.layers[0]
-    linears = (first, ffn.layers[1])
+    act, linears = ffn.get_submodule("layers.0.1"), _linears(ffn)
     return (
         type(act) is nn.GELU
         and act.approximate == "none"
@@ -83,11 +72,15 @@ def _is_plain_ffn(ffn: nn.Module) -> bool:
     )
 
 
-def _product_dtype(ffn: FFN, x: Tensor) -> torch.dtype:
+def _linears(ffn: nn.Module) -> tuple[nn.Module, nn.Module]:
+    return ffn.get_submodule("layers.0.0"), ffn.get_submodule("layers.1")
+
+
+def _product_dtype(ffn: nn.Module, x: Tensor) -> torch.dtype:
     device = x.device.type
     if torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
-    return ffn.layers[0][0].weight.dtype
+    return next(ffn.parameters()).dtype
 
 
 def _parts(*modules: nn.Module):

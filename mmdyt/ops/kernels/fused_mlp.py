@@ -19,17 +19,24 @@ from torch.nn import functional as F
 from mmdyt.ops.token_select import gather_tokens, scatter_add_tokens
 
 NO_FUSED_MLP = "MMDYT_NO_FUSED_MLP"
-HAS_TRITON = importlib.util.find_spec("triton") is not None and hasattr(torch.library, "custom_op")
+# torch.nonzero_static has run on GPUs since then.
+HAS_TRITON = importlib.util.find_spec("triton") is not None and torch.__version__ >= "2.7"
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's own switch: kernels on the CPU
 
 
-def has_fused_mlp(x: Tensor) -> bool:
-    """Whether the kernels run on the device of a tensor and are not switched off.
+@torch.compiler.assume_constant_result
+def has_fused_mlp(device: torch.device) -> bool:
+    """Whether the kernels run on a device and are not switched off.
 
-    They need Triton, torch 2.6 or newer and a CUDA device, or Triton's
-    interpreter. ``MMDYT_NO_FUSED_MLP=1`` in the environment switches them off.
+    They need Triton, torch 2.7 or newer, and a GPU of Ampere's generation
+    (compute capability 8.0) or newer, or Triton's interpreter.
+    ``MMDYT_NO_FUSED_MLP=1`` in the environment switches them off.
     """
-    return HAS_TRITON and (x.is_cuda or INTERPRETED) and os.environ.get(NO_FUSED_MLP) != "1"
+    if not HAS_TRITON or os.environ.get(NO_FUSED_MLP) == "1":
+        return False
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return INTERPRETED
 
 
 def compact_indices(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,9 +70,9 @@ def _fused_mlp(
 ) -> None:
     """Add ``w2 @ gelu(w1 @ layer_norm(x) + b1) + b2`` of some tokens to a stream.
 
-    A registered operator, ``mmdyt::fused_mlp``: two Triton kernels on a GPU, and
-    in plain torch, for all rows, anywhere else. Products run in ``dtype`` with
-    float32 sums; with float32, TF32 is used as
+    A registered operator, ``mmdyt::fused_mlp``: two Triton kernels where
+    :func:`has_fused_mlp`, and plain torch, for all rows, anywhere else. Products
+    run in ``dtype`` with float32 sums; with float32, TF32 is used as
     ``torch.backends.cuda.matmul.allow_tf32`` says. GELU is the exact one.
 
     Args:
@@ -85,7 +92,7 @@ def _fused_mlp(
         dtype: Of the products: float32, bfloat16 or float16. Weights of another
             dtype are cast tile by tile, as autocast would.
     """
-    if HAS_TRITON and (x.is_cuda or INTERPRETED):
+    if has_fused_mlp(x.device):
         from mmdyt.ops.kernels.mlp_kernels import launch_mlp as run
     else:
         run = _reference_mlp

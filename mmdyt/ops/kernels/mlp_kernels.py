@@ -7,6 +7,8 @@ beyond it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -21,6 +23,7 @@ TILES = [
     (64, 128, 64, 4, 3),
     (64, 64, 64, 4, 4),
     (32, 64, 64, 4, 4),
+    (32, 32, 32, 4, 2),
 ]
 CONFIGS = [
     triton.Config(
@@ -106,7 +109,9 @@ def _norm_linear_gelu(
         )
         gamma = tl.load(ln_weight_ptr + depth, mask=deep, other=0.0).to(tl.float32)
         beta = tl.load(ln_bias_ptr + depth, mask=deep, other=0.0).to(tl.float32)
-        normed = (x.to(tl.float32) - mean[:, None]) * scale[:, None] * gamma[None, :] + beta[None, :]
+        normed = (x.to(tl.float32) - mean[:, None]) * scale[:, None] * gamma[None, :] + beta[
+            None, :
+        ]
         w = tl.load(  # (H, C), read as (BLOCK_K, BLOCK_N)
             w_ptr + cols[None, :] * width + depth[:, None],
             mask=deep[:, None] & (cols < hidden_width)[None, :],
@@ -190,17 +195,18 @@ def launch_mlp(
     """Run both kernels; arguments as of :func:`mmdyt.ops.kernels.fused_mlp`."""
     (hidden_width, width), rows = w1.shape, len(indices)
     precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
-    # Tiles are chosen anew for every power of two of rows, not for each last batch.
+    # Tiles are chosen once for every power of two of rows, not anew for each last batch.
     shape = (width, hidden_width, rows.bit_length(), precision)
     hidden = torch.empty(rows, hidden_width, dtype=dtype, device=x.device)
 
-    def programs(columns: int):
+    def programs(columns: int) -> Callable[[dict], tuple[int]]:
         return lambda tile: (
             triton.cdiv(rows, tile["BLOCK_M"]) * triton.cdiv(columns, tile["BLOCK_N"]),
         )
 
     w1, w2 = w1.contiguous(), w2.contiguous()
-    _norm_linear_gelu[programs(hidden_width)](
-        x, hidden, indices, count, ln_weight, ln_bias, w1, b1, eps, *shape
-    )
-    _linear_scatter_add[programs(width)](hidden, out, indices, count, w2, b2, *shape)
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        _norm_linear_gelu[programs(hidden_width)](
+            x, hidden, indices, count, ln_weight, ln_bias, w1, b1, eps, *shape
+        )
+        _linear_scatter_add[programs(width)](hidden, out, indices, count, w2, b2, *shape)
