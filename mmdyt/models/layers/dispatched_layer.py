@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.checkpoint import checkpoint
 
+from mmdyt.models.layers.fused_mlp import add_active_mlp, can_fuse
 from mmdyt.ops import (
     active_graph,
     active_indices,
@@ -86,7 +87,8 @@ class DispatchedLayer(nn.Module):
     ``selection`` is ``None`` where all tokens take part. A host may name
     branches in ``token_wise``: those that treat every token on its own, with
     the module that holds their dropouts. Training then builds no graph of
-    their inactive tokens, which have no gradient.
+    their inactive tokens, which have no gradient. Those in ``fusible`` are an
+    MLP, named with its norm and FFN: inference on a GPU runs them fused where that is asked for.
 
     Attributes:
         adapter (ModuleDict): Adapters by branch.
@@ -108,6 +110,7 @@ class DispatchedLayer(nn.Module):
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
     token_wise: dict[str, str] = {}
+    fusible: dict[str, tuple[str, str]] = {}
     doubles: str | None = None
     inactive_share: float = 1.0
     with_cp: bool = False
@@ -183,6 +186,9 @@ class DispatchedLayer(nn.Module):
         if dispatcher is not None:
             for name in self.variant.dispatched:
                 self.dispatcher[name] = MODELS.build({**dispatcher, "embed_dims": embed_dims})
+        for part in self.modules():
+            if isinstance(part, DropPath):  # numpy's, which torch.compile takes for a tensor
+                part.drop_prob = float(part.drop_prob)
 
     def run_branches(self, x: Tensor) -> Tensor:
         """Run the layer's branches in order on the stream, ``(B, N, C)``."""
@@ -250,9 +256,15 @@ class DispatchedLayer(nn.Module):
         return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        if name in self.fusible:
+            norm, ffn = (self.get_submodule(part) for part in self.fusible[name])
+            if can_fuse(norm, ffn, x):
+                x = x.contiguous()
+                out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
+                return add_active_mlp(out.contiguous(), x, mask, norm, ffn)
         indices = active_indices(mask)
-        # A graph for export takes one way for any number of active tokens.
-        shortcuts = not (_is_exporting() or torch.jit.is_tracing())
+        # A compiled graph takes one way for any number of active tokens.
+        shortcuts = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
@@ -280,11 +292,6 @@ class DispatchedLayer(nn.Module):
         record = DispatchRecord(self.layer_index, name, mask, logits, self.num_prefix, extra)
         for sink in self.sinks:
             sink.append(record)
-
-
-def _is_exporting() -> bool:
-    """Whether torch.export runs now; torch that cannot tell is refused by the export."""
-    return getattr(torch.compiler, "is_exporting", bool)()
 
 
 def _is_noisy(module: nn.Module) -> bool:

@@ -30,6 +30,7 @@ class DyTSwinBlock(DispatchedLayer, SwinBlock):
 
     supported_variants = ("mlp", None)
     token_wise = {"mlp": "ffn"}
+    fusible = {"mlp": ("norm2", "ffn")}
 
     norm1: nn.Module
     attn: nn.Module
