@@ -139,7 +139,7 @@ def test_paths_and_links_of_a_page_exist(page):
         if not link.startswith(("http://", "https://")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
     roots = "configs|tools|tests|requirements|assets|mmdyt|docs"
-    for path in re.findall(rf"(?<![\w/.])((?:{roots})/[^\s`'\"),;:\]]*)", text):
+    for path in re.findall(rf"(?<![\w/.])((?:{roots})/[^\s`'\"),;:\]#]*)", text):
         if not re.search(r"[<>{}*]", path):
             assert (REPO / path.rstrip(".")).exists(), f"{page.name} names {path}"
 

@@ -1,4 +1,4 @@
-"""The two Triton kernels of :func:`mmdyt.ops.kernels.fused_mlp`.
+"""The two Triton kernels of ``mmdyt.ops.kernels.fused_mlp``.
 
 Both are launched for as many rows as there are tokens. A program reads the
 number of active ones on the device, and returns at once where its rows lie
@@ -192,7 +192,7 @@ def launch_mlp(
     b2: Tensor,
     dtype: torch.dtype,
 ) -> None:
-    """Run both kernels; arguments as of :func:`mmdyt.ops.kernels.fused_mlp`."""
+    """Run both kernels; arguments as of ``mmdyt.ops.kernels.fused_mlp``."""
     (hidden_width, width), rows = w1.shape, len(indices)
     precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
     # Tiles are chosen once for every power of two of rows, not anew for each last batch.
