@@ -1,4 +1,5 @@
-# make demo | demo-video | demo-seg | study-report | study | test | test-long | lint | pretrain | clean
+# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-slurm |
+#      test-classic | lint | docs | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,26 +7,26 @@ STACK ?= mminstall
 PY := $(VENV)/bin/python
 RUN := PYTHONPATH=. $(PY)
 STAMP := $(VENV)/.installed-$(STACK)
-# uv is ten times as fast; where it cannot be had, pip does the same.
-INSTALL := $(VENV)/bin/uv pip install -q --python $(PY)
+# What a stack builds from source, it builds against these packages: they come first.
+BUILD := $(wildcard requirements/$(STACK)-build.txt)
+REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs)
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg study study-report test test-long lint pretrain clean
+.PHONY: install demo demo-video demo-seg study study-report test test-long test-slurm test-classic \
+    lint docs pretrain clean
 install: $(STAMP)
 
-$(STAMP): setup.py requirements/runtime.txt requirements/$(STACK).txt requirements/tests.txt requirements/deploy.txt
+# uv is ten times as fast; where it cannot be had, pip does the same.
+$(STAMP): setup.py requirements/runtime.txt $(BUILD) $(REQUIREMENTS)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the stack into $(VENV); this takes one to five minutes."
-	if $(PY) -m pip install -q uv; then \
-	    $(INSTALL) -r requirements/$(STACK).txt -r requirements/tests.txt \
-	        -r requirements/deploy.txt -e .; \
-	else \
-	    $(PY) -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt \
-	        -r requirements/deploy.txt -e .; \
-	fi
+	if $(PY) -m pip install -q uv; then install="$(VENV)/bin/uv pip install -q --python $(PY)"; \
+	else install="$(PY) -m pip install -q"; fi; \
+	$(if $(BUILD),$$install -r $(BUILD) &&) \
+	$$install $(if $(BUILD),--no-build-isolation) $(addprefix -r ,$(REQUIREMENTS)) -e .
 	touch $@
 
 demo: install
@@ -38,15 +39,26 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -m "not long"
+	$(RUN) -m pytest -m "not long and not slurm"
 
 test-long: install
 	$(RUN) -m pytest -m long
+
+# Debian: apt-get install slurm-wlm munge. As root; starts a Slurm of one node and stops it.
+test-slurm: install
+	$(RUN) -m pytest -m slurm
+
+# The same suite on torch 2.1; compiles mmcv (minutes to half an hour). Needs Python 3.10 or 3.11.
+test-classic:
+	$(MAKE) test STACK=mminstall-classic VENV=.venv-classic
 
 lint: install
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(RUN) -m mypy
+
+docs: install
+	$(RUN) -m sphinx -q -W --keep-going docs build/docs
 
 # Makes the shipped ViT again (Debian: apt-get install dataset-fashion-mnist).
 pretrain: install
@@ -80,4 +92,4 @@ $(NANO): | install
 	    --metrics work_dirs/pretrain-nano/metrics.json --command "make study"
 
 clean:
-	rm -rf $(VENV) work_dirs data
+	rm -rf $(VENV) .venv-classic build work_dirs data

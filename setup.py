@@ -33,8 +33,8 @@ setup(
     install_requires=requirements("runtime"),
     extras_require={
         "mm": requirements("mminstall"),
-        "mm-classic": requirements("mminstall-classic"),
         "tests": requirements("tests"),
         "deploy": requirements("deploy"),
+        "tracking": requirements("optional"),
     },
 )

@@ -16,6 +16,7 @@ from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry
 
 SCOPE = "mmdyt"
@@ -31,4 +32,7 @@ METRICS = Registry("metric", parent=ROOT_METRICS, scope=SCOPE, locations=["mmdyt
 DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope=SCOPE, locations=["mmdyt.datasets"])
 TRANSFORMS = Registry(
     "transform", parent=ROOT_TRANSFORMS, scope=SCOPE, locations=["mmdyt.datasets"]
+)
+VISBACKENDS = Registry(
+    "vis_backend", parent=ROOT_VISBACKENDS, scope=SCOPE, locations=["mmdyt.engine.tracking"]
 )

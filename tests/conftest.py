@@ -89,3 +89,31 @@ def digits_cfg(digits_root, tmp_path) -> Config:
         )
     )
     return cfg
+
+
+SMALL_SUITE = """
+title, metric, seeds = "Small", "accuracy/top1", [0]
+tasks = {{"digits": dict(group="natural")}}
+killed = dict(type="mmdyt.EndingHook", at=6, how="kill")
+methods = {{
+    "fine": dict(config="{config}"),
+    "killed-once": dict(
+        config="{config}", cfg_options={{"custom_hooks.5": dict(killed, once="{once}")}}
+    ),
+    "killed-always": dict(config="{config}", cfg_options={{"custom_hooks.5": killed}}),
+    "wrong": dict(config="{config}", cfg_options={{"optim_wrapper.optimizer.lr": "high"}}),
+}}
+"""
+
+
+@pytest.fixture
+def suite(digits_cfg, tmp_path) -> str:
+    """A suite of four methods: fine, killed once, always killed, wrong."""
+    digits_cfg.pop("work_dir")
+    imports = dict(imports=["tests.test_engine.ending_hook"], allow_failed_imports=False)
+    digits_cfg.custom_imports = imports
+    digits_cfg.custom_hooks.append(dict(type="mmdyt.EndingHook", at=-1))
+    digits_cfg.dump(tmp_path / "tiny.py")
+    text = SMALL_SUITE.format(config=tmp_path / "tiny.py", once=tmp_path / "once")
+    (tmp_path / "small.py").write_text(text)
+    return str(tmp_path / "small.py")

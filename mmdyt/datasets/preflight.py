@@ -40,27 +40,30 @@ def find_problems(dataset, num_classes: int | None = None, decode: bool = True) 
             file. Defaults to ``True``.
 
     Returns:
-        The problems, in the order of the data set.
+        The problems, in the order of the data set; a sample may have several.
     """
     if not hasattr(dataset, "get_data_info"):
         return []
 
-    def problem(index: int) -> Problem | None:
+    def problems(index: int) -> list[Problem]:
         sample = dataset.get_data_info(index)
         path = sample.get("img_path")
         name = path or f"sample {index}"
-        label = sample.get("gt_label")
-        if num_classes is not None and label is not None:
-            for each in np.atleast_1d(label):  # multi-label data sets have several
-                if not 0 <= int(each) < num_classes:
-                    return Problem(name, "label", f"label {each} is outside [0, {num_classes})")
+        found = []
+        if num_classes is not None and sample.get("gt_label") is not None:
+            for label in np.atleast_1d(sample["gt_label"]):  # multi-label data sets have several
+                if not 0 <= int(label) < num_classes:
+                    detail = f"label {label} is outside [0, {num_classes})"
+                    found.append(Problem(name, "label", detail))
         # Remote storage has its own errors; looking there is not free.
-        return None if path is None or "://" in path else _unreadable(path, decode)
+        if path is not None and "://" not in path and (bad := _unreadable(path, decode)):
+            found.append(bad)
+        return found
 
     with ThreadPoolExecutor() as pool:
-        checked = pool.map(problem, range(len(dataset)))
+        checked = pool.map(problems, range(len(dataset)))
         progress = track(checked, "Checking images", total=len(dataset), transient=True)
-        return [found for found in progress if found is not None]
+        return [problem for found in progress for problem in found]
 
 
 def _unreadable(path: str, decode: bool) -> Problem | None:
@@ -91,4 +94,5 @@ def report(problems: Sequence[Problem], where: str, shown: int = 20) -> str:
     lines = [f"{problem.sample}: {problem.detail}" for problem in problems[:shown]]
     if len(problems) > shown:
         lines.append(f"... and {len(problems) - shown} more")
-    return f"{where} has {len(problems)} bad samples ({counts}):\n  " + "\n  ".join(lines)
+    samples = len({problem.sample for problem in problems})
+    return f"{where} has {samples} bad samples ({counts}):\n  " + "\n  ".join(lines)

@@ -1,6 +1,7 @@
 """Train several methods on one task, measure them alike, and keep the results.
 
-The demos are thin scripts over this.
+The demos are thin scripts over this: what differs between them is the data, the
+metric and the pictures.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
 
 import mmdyt
@@ -41,6 +45,48 @@ class Result:
     model: Any
     runner: Runner
     work_dir: Path
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Activation rate by layer, as testing measured it."""
+        prefix = "dispatch/rate_"
+        return {
+            key.removeprefix(prefix).replace("_", " "): value
+            for key, value in self.metrics.items()
+            if key.startswith(prefix)
+        }
+
+    def first_samples(self, size: int) -> tuple[Tensor, list]:
+        """Preprocess the first test samples.
+
+        Args:
+            size: How many, ``B``.
+
+        Returns:
+            The inputs, ``(B, ...)``, and their data samples.
+        """
+        dataset = self.runner.test_dataloader.dataset
+        samples = [dataset[index] for index in range(size)]
+        batch = {key: [sample[key] for sample in samples] for key in samples[0]}
+        data = self.model.data_preprocessor(batch, False)
+        return data["inputs"], data["data_samples"]
+
+
+def compare(methods: Mapping[str, str], config: str, work_dir: Path) -> dict[str, Result]:
+    """Run or reuse several methods.
+
+    Args:
+        methods: The part of the config's path that names a method, by title.
+        config: Path of their configs with ``{}`` for that part.
+        work_dir: Folder of all runs.
+
+    Returns:
+        Results by title.
+    """
+    return {
+        title: run_or_reuse(title, Config.fromfile(config.format(key)), work_dir / key)
+        for title, key in methods.items()
+    }
 
 
 def run_or_reuse(title: str, cfg: Config, work_dir: Path) -> Result:
@@ -102,3 +148,68 @@ def throughput(
     passes = {name: partial(model, inputs) for name, model in models.items()}
     seconds = time_alternately(passes, rounds, title="Measuring speed")
     return {name: len(inputs) / statistics.median(each) for name, each in seconds.items()}
+
+
+def print_comparison(
+    title: str,
+    results: Mapping[str, Result],
+    speed: Mapping[str, float],
+    metric: tuple[str, str],
+    unit: str,
+) -> list[dict[str, Any]]:
+    """Print one row a method.
+
+    Args:
+        title: Of the table.
+        results: Runs by method.
+        speed: Samples per second by method, see :func:`throughput`.
+        metric: Key of the metric to compare, and what to call it.
+        unit: What a sample is, such as ``'image'``.
+
+    Returns:
+        The rows.
+    """
+    key, name = metric
+    table = Table(title=title)
+    for column in ("method", name, "trainable", "GFLOPs", "activation rate", f"{unit}s/s"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    rows = []
+    for method, result in results.items():
+        rate = result.metrics.get("dispatch/activation_rate")
+        row = {
+            "method": method,
+            key: result.metrics[key],
+            "trainable_params": result.trainable,
+            "gflops": result.metrics["dispatch/gflops"],
+            "activation_rate": rate,
+            f"{unit}s_per_second": speed[method],
+        }
+        table.add_row(
+            method,
+            f"{row[key]:.2f}",
+            f"{result.trainable:,}",
+            f"{row['gflops']:.4f}",
+            "-" if rate is None else f"{rate:.3f}",
+            f"{speed[method]:.0f}",
+        )
+        rows.append(row)
+    Console().print(table)
+    return rows
+
+
+def keep_comparison(
+    work_dir: Path, rows: list[dict[str, Any]], figures: Mapping[str, Figure]
+) -> None:
+    """Write ``results.json`` and pictures, and say where.
+
+    Args:
+        work_dir: Where to.
+        rows: What :func:`print_comparison` returned.
+        figures: Figures by file name.
+    """
+    with atomic_path(work_dir / "results.json") as path:
+        path.write_text(json.dumps(rows, indent=2))
+    for name, figure in figures.items():
+        with atomic_path(work_dir / name) as path:
+            figure.savefig(path, dpi=120)
+    print(f"Pictures, results.json, logs and checkpoints: {work_dir}")

@@ -112,6 +112,18 @@ class SuiteRun:
             return "stale"
         return "missing"
 
+    def prepare(self) -> None:
+        """Make room for another attempt.
+
+        A folder that another config left is set aside; of a failed run only the
+        record is, as ``record.failed.json``, so that its checkpoints serve.
+        """
+        status = self.status()
+        if status == "stale":
+            self.set_aside()
+        elif status == "failed":
+            (self.work_dir / RECORD).replace(self.work_dir / "record.failed.json")
+
     def set_aside(self) -> Path:
         """Rename the run's folder to ``seed0.old1`` or the next free number.
 

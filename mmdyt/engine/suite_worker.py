@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import gc
+import os
 import platform
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from mmengine.utils import ManagerMixin
 from mmengine.visualization import Visualizer
 
 import mmdyt
-from mmdyt.engine.launch import require_amp_device
+from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 from mmdyt.engine.suite import CONFIG, RECORD, SuiteRun, fingerprint
 from mmdyt.evaluation import count_parameters
 from mmdyt.fileio import atomic_path
@@ -41,7 +42,7 @@ from mmdyt.fileio import atomic_path
 Report = Callable[[float], None]
 
 
-def execute(run: SuiteRun, report: Report | None = None) -> dict[str, Any]:
+def execute(run: SuiteRun, report: Report | None = None, launcher: str = "none") -> dict[str, Any]:
     """Train and test a run, and record how it ended.
 
     A run that was cut off goes on from its last checkpoint. A folder that
@@ -51,21 +52,26 @@ def execute(run: SuiteRun, report: Report | None = None) -> dict[str, Any]:
         run: The run.
         report: Called now and then with the share of the training that is
             done, in ``[0, 1]``. Defaults to ``None``.
+        launcher: ``'pytorch'`` where this is one of several processes of the
+            run: the first of them writes. Defaults to ``'none'``.
 
     Returns:
         The record, as written to ``record.json``.
     """
-    if run.status() == "stale":
-        run.set_aside()
+    first = launcher == "none" or os.environ["RANK"] == "0"
+    if launcher == "none":
+        run.prepare()
     cfg = run.config()
-    with atomic_path(run.work_dir / CONFIG) as path:
-        path.write_text(cfg.pretty_text)
+    if first:
+        with atomic_path(run.work_dir / CONFIG) as path:
+            path.write_text(cfg.pretty_text)
+    cfg.launcher = launcher
     started = time.time()
     try:
         metrics, params = _train_and_test(cfg, run, report)
-        return write_record(run, started, metrics=metrics, params=params)
+        return write_record(run, started, metrics=metrics, params=params, write=first)
     except (Exception, SystemExit):  # require_amp_device and its like exit
-        return write_record(run, started, error=traceback.format_exc())
+        return write_record(run, started, error=traceback.format_exc(), write=first)
     finally:
         forget_runners()
 
@@ -76,6 +82,7 @@ def write_record(
     error: str | None = None,
     metrics: dict[str, float] | None = None,
     params: dict[str, int] | None = None,
+    write: bool = True,
 ) -> dict[str, Any]:
     """Write ``record.json`` of a run that came to an end.
 
@@ -85,6 +92,7 @@ def write_record(
         error: What went wrong. Defaults to ``None``: nothing, it is done.
         metrics: What testing gave. Defaults to ``None``.
         params: ``total`` and ``trainable`` parameters. Defaults to ``None``.
+        write: ``False`` only makes the record. Defaults to ``True``.
 
     Returns:
         The record. Its ``seconds`` are those of the last attempt.
@@ -109,8 +117,9 @@ def write_record(
         started=_utc(started),
         finished=_utc(finished),
     )
-    with atomic_path(run.work_dir / RECORD) as path:
-        mmengine.dump(record, path, indent=2)
+    if write:
+        with atomic_path(run.work_dir / RECORD) as path:
+            mmengine.dump(record, path, indent=2)
     return record
 
 
@@ -123,6 +132,7 @@ def _train_and_test(
     if checkpoint:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     require_amp_device(cfg)
+    join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     if report:
         runner.register_hook(_ReportHook(report))

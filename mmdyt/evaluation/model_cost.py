@@ -77,6 +77,7 @@ def sample_shape(cfg: Config, size: tuple[int, int] | None = None) -> tuple[int,
         the ``T`` frames of a clip.
     """
     backbone = cfg.model.get("backbone", cfg.model)
+    backbone = backbone.get("module", backbone)  # LoRA wraps it
     height, width = size or to_2tuple(backbone.get("img_size", DEFAULT_IMG_SIZE))
     image = (3, height, width)
     loader = cfg.get("train_dataloader") or {}

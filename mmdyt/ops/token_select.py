@@ -45,7 +45,9 @@ def masked_branch(branch_out: Tensor, mask: Tensor) -> Tensor:
     return branch_out * mask.to(branch_out.dtype).unsqueeze(-1)
 
 
-def active_graph(branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:
+def active_graph(
+    branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor, inactive_share: float = 1.0
+) -> Tensor:
     """Run a branch on every token, for backward on the active ones only.
 
     A hard mask stops the gradient of an inactive token on its way into the
@@ -54,11 +56,18 @@ def active_graph(branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) ->
     are those of ``masked_branch(branch(x), mask)``, for less backward work and
     without the activations of inactive tokens.
 
+    With ``inactive_share = p < 1`` the branch runs on a random share of the
+    inactive tokens only. Their values count ``1 / p`` times and those of the
+    others are zero, so that the gradient of the mask is right in expectation;
+    everything else is untouched, as the mask hides these values.
+
     Args:
         branch: A function of single tokens, ``(K, C)`` to ``(K, C)``, that
             draws no random numbers.
         x: Token stream, ``(B, N, C)``.
         mask: Boolean mask, ``(B, N)``.
+        inactive_share: Share ``p`` of the inactive tokens to compute, in
+            (0, 1]. Defaults to 1.0.
 
     Returns:
         What the branch gives for every token, ``(B, N, C)``.
@@ -67,9 +76,14 @@ def active_graph(branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) ->
     # In this order: autocast keeps its casts of weights, and the first must have a graph.
     computed = branch(gather_tokens(x, active))
     with torch.no_grad():
+        out = computed.new_zeros(mask.numel(), x.shape[-1])
+        if inactive_share < 1:
+            chosen = torch.rand(inactive.shape, device=x.device) < inactive_share
+            inactive = inactive[chosen]
         values = branch(gather_tokens(x, inactive))
-        out = values.new_empty(mask.numel(), x.shape[-1]).index_copy_(0, inactive, values)
-    return out.index_copy_(0, active, computed).view(x.shape)  # (B * N, C) -> (B, N, C)
+        out.index_copy_(0, inactive, values if inactive_share == 1 else values / inactive_share)
+    # Not index_copy_, which keeps `computed` for its backward pass.
+    return out.index_put_((active,), computed).view(x.shape)  # (B * N, C) -> (B, N, C)
 
 
 def active_indices(mask: Tensor) -> Tensor:

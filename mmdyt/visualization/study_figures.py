@@ -32,21 +32,25 @@ def spread(heights: Sequence[float], gap: float, low: float, high: float) -> lis
 
 
 def draw_accuracy_cost(
-    points: Mapping[str, tuple[float, float]], groups: Mapping[str, str], dense: float
+    points: Mapping[str, tuple[float, float]],
+    groups: Mapping[str, str],
+    dense: float | None = None,
 ) -> Figure:
     """Draw one point a method, mean accuracy over measured cost, named on the right.
 
     Args:
         points: MFLOPs an image and accuracy in % by the method's title.
         groups: A name for the legend by the method's title.
-        dense: MFLOPs of the plain model, drawn as a line.
+        dense: MFLOPs of the plain model, drawn as a line. Defaults to ``None``:
+            no line.
 
     Returns:
         The figure.
     """
     figure = Figure(figsize=(9.4, 6.0), layout="constrained")
     axes = figure.subplots()
-    axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
+    if dense is not None:
+        axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
     colours = dict(zip(dict.fromkeys(groups.values()), COLOURS))
     for name, colour in colours.items():
         chosen = [points[title] for title in points if groups[title] == name]
@@ -97,12 +101,14 @@ def draw_rates_by_layer(
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
-    for (title, runs), colour in zip(rates.items(), COLOURS):
+    for index, (title, runs) in enumerate(rates.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        style = ("-", "--", "-.")[index // len(COLOURS) % 3]
         columns = list(zip(*runs))  # a column is a layer
         layers = range(1, len(columns) + 1)
         means = [sum(column) / len(column) for column in columns]
         label = f"{title} (measured {sum(means) / len(means):.2f})"
-        axes.plot(layers, means, marker="o", color=colour, label=label)
+        axes.plot(layers, means, style, marker="o", color=colour, label=label)
         axes.fill_between(
             layers, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.1
         )

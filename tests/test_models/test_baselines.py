@@ -14,7 +14,7 @@ from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, 
 
 FOLDER = Path(__file__).parents[2] / "configs" / "_base_" / "tuning"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.py"))
-DYNAMIC = {"dyt", "dyt_tome", "dynamic_full"}
+DYNAMIC = {"dyt", "dyt_d8", "dyt_tome", "dynamic_full"}
 
 
 def method(name: str, init_cfg: dict | None = None):
@@ -70,6 +70,7 @@ EXPECTED = {
     "linear": set(),
     "bitfit": {f"{name}.bias" for name in OPERATIONS},
     "adaptformer": ADAPTERS,
+    "adaptformer_d8": ADAPTERS,
     "lora": {
         f"{layer.replace('backbone', 'backbone.module')}.attn.qkv.lora_{part}.weight"
         for layer in LAYERS
@@ -79,6 +80,7 @@ EXPECTED = {
     "vpt_deep": {f"{layer}.prompts.tokens" for layer in LAYERS},
     "ssf": {f"{name}.ssf.{part}" for name in OPERATIONS for part in ("scale", "shift")},
     "dyt": ADAPTERS | DISPATCHERS,
+    "dyt_d8": ADAPTERS | DISPATCHERS,
     "dyt_tome": ADAPTERS | DISPATCHERS,
 }
 

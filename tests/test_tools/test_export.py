@@ -14,6 +14,10 @@ from tests.conftest import REPO, build, randomise_adapters, tiny_classifier
 from tests.test_models.helpers import spread_dispatch
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="requirements/deploy.txt")
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.compiler, "is_exporting"),
+    reason=f"torch {torch.__version__} has no torch.compiler.is_exporting: no export",
+)
 
 
 def run_export(*args):

@@ -77,6 +77,11 @@ def test_parameters_by_part():
         (dict(model=tiny_backbone()), None, (3, 28, 28)),
         (dict(model=tiny_classifier()), (32, 64), (3, 32, 64)),
         (dict(model=dict(backbone=dict(type="mmdyt.DyTViT"))), None, (3, 224, 224)),
+        (
+            dict(model=dict(backbone=dict(type="LoRAModel", module=tiny_backbone()))),
+            None,
+            (3, 28, 28),
+        ),
     ],
 )
 def test_sample_shape_of_images(config, size, expected):

@@ -13,32 +13,6 @@ import pytest
 from mmdyt.engine.suite_launchers.local import worker_environment
 from tests.conftest import REPO
 
-SUITE = """
-title, metric, seeds = "Small", "accuracy/top1", [0]
-tasks = {{"digits": dict(group="natural")}}
-killed = dict(type="mmdyt.EndingHook", at=6, how="kill")
-methods = {{
-    "fine": dict(config="{config}"),
-    "killed-once": dict(
-        config="{config}", cfg_options={{"custom_hooks.5": dict(killed, once="{once}")}}
-    ),
-    "killed-always": dict(config="{config}", cfg_options={{"custom_hooks.5": killed}}),
-    "wrong": dict(config="{config}", cfg_options={{"optim_wrapper.optimizer.lr": "high"}}),
-}}
-"""
-
-
-@pytest.fixture
-def suite(digits_cfg, tmp_path) -> str:
-    digits_cfg.pop("work_dir")
-    imports = dict(imports=["tests.test_engine.ending_hook"], allow_failed_imports=False)
-    digits_cfg.custom_imports = imports
-    digits_cfg.custom_hooks.append(dict(type="mmdyt.EndingHook", at=-1))
-    digits_cfg.dump(tmp_path / "tiny.py")
-    text = SUITE.format(config=tmp_path / "tiny.py", once=tmp_path / "once")
-    (tmp_path / "small.py").write_text(text)
-    return str(tmp_path / "small.py")
-
 
 def start(suite: str, out: Path, *args: str) -> subprocess.Popen:
     """Start a sweep as a terminal does, in a process group of its own."""
@@ -144,3 +118,17 @@ def test_workers_share_the_cores_unless_the_user_says_otherwise(monkeypatch):
     assert int(worker_environment(0, 10 * cores)["OMP_NUM_THREADS"]) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert worker_environment(0, 1)["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.long
+def test_each_run_over_several_processes(suite, tmp_path):
+    """A run that dies goes on; with processes of its own each run has one record."""
+    out, options = tmp_path / "out", ("--launcher", "pytorch", "--nproc", "2")
+    sweep = start(suite, out, *options, "--methods", "fine", "killed-once", "wrong")
+    output, _ = sweep.communicate(timeout=500)
+    assert sweep.returncode == 1 and "2 done, 1 failed, 0 left" in output, output
+    assert "killed-once/seed0: its processes ended with 1; trying once more" in output
+    fine = record(out, "fine")
+    assert fine["metrics"] == record(out, "killed-once")["metrics"]
+    assert "lr" in record(out, "wrong")["error"] or "high" in record(out, "wrong")["error"]
+    assert "world_size" in (out / "pytorch.log").read_text() or fine["status"] == "done"

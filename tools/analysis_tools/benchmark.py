@@ -37,7 +37,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="batch 1 and 8, few rounds: 5 minutes on two cores"
+        "--quick",
+        action="store_true",
+        help="batch 1 and 8, few rounds: under 5 minutes, 2 cores",
     )
     parser.add_argument("--arch", default="base", help="arch of mmpretrain's VisionTransformer")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])
@@ -61,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     if any(not 0 < rate < 1 for rate in args.rates):
         parser.error(f"--rates must be inside (0, 1), got {args.rates}")
     if args.quick:
-        args.batch_sizes, args.training_batch, args.budget = [1, 8], 4, 50
+        args.batch_sizes, args.training_batch, args.budget = [1, 8], 2, 20
     args.dtype = DTYPES[args.dtype]
     return args
 

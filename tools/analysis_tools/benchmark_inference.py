@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from mmdyt.evaluation import CostAccount
 from mmdyt.evaluation.timing import Spread, peak_memory, time_alternately
 from mmdyt.models.layers import DyTEncoderLayer
-from mmdyt.models.utils import collect_dispatch, dispatched_layers
+from mmdyt.models.utils import collect_dispatch, dispatched_layers, pack_linears
 from mmdyt.structures import DispatchRecord
 
 DENSE, ADAPTED, LORA, ALL_ACTIVE = "dense", "AdaptFormer", "LoRA, merged", "DyT, all active"
+PACKED = ", packed"  # behind the name of a model whose linear layers are packed
 LORA_ARGS = dict(type="LoRAModel", alpha=16, rank=8, targets=[dict(type=".*qkv")])
 
 
@@ -118,6 +120,10 @@ def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Modul
     models[released].load_state_dict(models[ours].state_dict(), assign=True)
     for layer in dispatched_layers(models[released]):
         layer.__class__ = ReleasedWayLayer
+    if torch.device(args.device).type == "cpu":
+        for name in (DENSE, ours):
+            models[name + PACKED] = copy.deepcopy(models[name])
+            pack_linears(models[name + PACKED])
     return models
 
 

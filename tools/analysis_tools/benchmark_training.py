@@ -22,13 +22,17 @@ from mmdyt.evaluation.timing import (
 )
 from mmdyt.models.utils import dispatched_layers
 
-LINEAR, ADAPTED, DYT, PLAIN_FORM = "linear", "AdaptFormer", "DyT", "DyT, plain form"
+ADAPTED, PLAIN_FORM = "AdaptFormer", "DyT, plain form"
 NUM_CLASSES = 100
-SETTINGS: dict[str, tuple[dict, str]] = {
-    LINEAR: (dict(dispatch=None, adapter=None), "linear"),
-    ADAPTED: (dict(dispatch=None), "peft"),
-    DYT: (dict(), "peft"),
-    PLAIN_FORM: (dict(), "peft"),
+# Additions to the backbone and to the classifier.
+SETTINGS: dict[str, tuple[dict, dict]] = {
+    "linear": (dict(dispatch=None, adapter=None), dict(tuning="linear")),
+    ADAPTED: (dict(dispatch=None), dict()),
+    "DyT": (dict(), dict()),
+    "DyT, joint": (dict(), dict(dyt=dict(joint_passes=True))),
+    "DyT, joint, p = 0.25": (dict(), dict(dyt=dict(joint_passes=True, inactive_share=0.25))),
+    "DyT, checkpointed": (dict(with_cp=True), dict()),
+    PLAIN_FORM: (dict(), dict()),
 }
 
 
@@ -55,14 +59,14 @@ class TrainingRow:
 
 def build_classifier(name: str, arch: str, pixels: int) -> nn.Module:
     """Build a classifier with one of the :data:`SETTINGS`."""
-    backbone, tuning = SETTINGS[name]
+    backbone, classifier = SETTINGS[name]
     width = VisionTransformer.arch_zoo[arch]["embed_dims"]
     model = MODELS.build(
         dict(
             type="mmdyt.DyTImageClassifier",
             backbone=dict(type="mmdyt.DyTViT", arch=arch, img_size=pixels, **backbone),
             head=dict(type="LinearClsHead", num_classes=NUM_CLASSES, in_channels=width),
-            tuning=tuning,
+            **classifier,
         )
     )
     model.init_weights()

@@ -192,6 +192,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Slim, export, verify, compare."""
     args = parse_args()
+    if not hasattr(torch.compiler, "is_exporting"):
+        raise SystemExit(
+            f"torch {torch.__version__} has no torch.compiler.is_exporting, which the export "
+            "needs; take the stack of requirements/mminstall.txt"
+        )
     try:
         import onnxruntime
         import onnxscript  # noqa: F401

@@ -1,51 +1,31 @@
 """Cityscapes, 19 classes, ``*_labelTrainIds.png`` as mmsegmentation's converter writes."""
 
-data_root = "data/cityscapes"
-num_classes = 19
-crop_size = (512, 512)
+_base_ = "segmentation_512.py"
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="mmdyt.CheckSegLabels", num_classes=num_classes),
-    dict(type="RandomResize", scale=(2048, 1024), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(2048, 1024), keep_ratio=True),
-    # After the resize: predictions are compared at the size of the annotation.
-    dict(type="LoadAnnotations"),
-    dict(type="mmdyt.CheckSegLabels", num_classes=num_classes),
-    dict(type="PackSegInputs"),
-]
+num_classes = 19
+check = dict(type="mmdyt.CheckSegLabels", num_classes=num_classes)
+# Images of 1024 x 2048 px: twice the size of the others.
+scale = (2048, 1024)
+image, test_resize, annotations = _base_.test_load
+source = dict(type="CityscapesDataset", data_root="data/cityscapes")
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
-        type="CityscapesDataset",
-        data_root=data_root,
+        **source,
         data_prefix=dict(img_path="leftImg8bit/train", seg_map_path="gtFine/train"),
-        pipeline=train_pipeline,
+        pipeline=[
+            *_base_.load,
+            check,
+            dict(_base_.resize, scale=scale),
+            *_base_.augment,
+            _base_.pack,
+        ],
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type="CityscapesDataset",
-        data_root=data_root,
+        **source,
         data_prefix=dict(img_path="leftImg8bit/val", seg_map_path="gtFine/val"),
-        pipeline=test_pipeline,
+        pipeline=[image, dict(test_resize, scale=scale), annotations, check, _base_.pack],
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

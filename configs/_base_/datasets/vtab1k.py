@@ -1,9 +1,7 @@
 """VTAB-1K in the layout of the common split: train on 800 + 200, test on all of ``test.txt``.
 
-``data/vtab-1k/<task>/images/...`` beside ``train800.txt``, ``val200.txt``,
-``train800val200.txt`` and ``test.txt`` with ``path label`` a line. A leaf sets
-the task's folder (``data_root``) and its number of classes. To select on the 200
-validation images, set ``ann_file`` to ``train800.txt`` and ``val200.txt``.
+A task sets its folder (``data_root``) and its number of classes. To select on the
+200 validation images, set ``ann_file`` to ``train800.txt`` and ``val200.txt``.
 """
 
 data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
@@ -13,25 +11,23 @@ pipeline = [
     dict(type="Resize", scale=(224, 224), backend="pillow", interpolation="bicubic"),
     dict(type="PackInputs"),
 ]
-train_dataloader = dict(
-    batch_size=64,
+loader = dict(
     num_workers=4,
     persistent_workers=False,
     pin_memory=True,
     collate_fn=dict(type="default_collate"),
+)
+train_dataloader = dict(
+    **loader,
+    batch_size=64,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type="CustomDataset", data_root=None, ann_file="train800val200.txt", pipeline=pipeline
-    ),
+    dataset=dict(type="CustomDataset", ann_file="train800val200.txt", pipeline=pipeline),
 )
 val_dataloader = dict(
+    **loader,
     batch_size=256,
-    num_workers=4,
-    persistent_workers=False,
-    pin_memory=True,
-    collate_fn=dict(type="default_collate"),
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="CustomDataset", data_root=None, ann_file="test.txt", pipeline=pipeline),
+    dataset=dict(type="CustomDataset", ann_file="test.txt", pipeline=pipeline),
 )
 val_evaluator = dict(type="Accuracy", topk=(1,))
 test_dataloader = val_dataloader

@@ -3,24 +3,17 @@
 UPerNet, which the full-size configs have, needs more than a demo's iterations.
 """
 
+_base_ = "vit-mini-p4_fashion-mnist.py"
+
 model = dict(
+    _delete_=True,
     type="mmdyt.DyTEncoderDecoder",
     backbone=dict(
-        type="mmdyt.DyTViT",
-        arch=dict(embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512),
+        _base_.model.backbone,
         img_size=64,
-        patch_size=4,
         out_type="featmap",
         out_indices=[1, 2, 3, 5],
         final_norm=False,
-        dispatch="mlp",
-        adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=16, scale=1.0, drop_rate=0.1),
-        dispatcher=dict(type="mmdyt.TokenDispatcher", tau=5.0, threshold=0.5),
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="assets/vit-mini-p4_fashion-mnist-28px.safetensors",
-            prefix="backbone.",
-        ),
     ),
     decode_head=dict(
         type="FCNHead",

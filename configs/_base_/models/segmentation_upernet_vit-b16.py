@@ -31,7 +31,11 @@ model = dict(
         dispatch="mlp",
         adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=64, scale=0.1, drop_rate=0.1),
         dispatcher=dict(type="mmdyt.TokenDispatcher", tau=5.0, threshold=0.5),
-        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit-b16_in21k.safetensors"),
+        init_cfg=dict(
+            type="Pretrained",
+            checkpoint="checkpoints/vit-b16_in21k.safetensors",
+            prefix="backbone.",
+        ),
     ),
     neck=dict(type="Feature2Pyramid", embed_dim=768, norm_cfg=norm_cfg),
     decode_head=dict(

@@ -4,7 +4,7 @@ The complete model has 144.39 GFLOPs a view, as the paper's AdaptFormer.
 ``tools/model_converters`` makes the checkpoint from timm's file.
 """
 
-pretrained = "checkpoints/vit-base-p16_in21k.safetensors"
+pretrained = "checkpoints/vit-b16_in21k.safetensors"
 
 model = dict(
     type="mmdyt.DyTRecognizer2D",
@@ -20,7 +20,7 @@ model = dict(
         dispatch="mlp",
         adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=64, scale=0.1, drop_rate=0.1),
         dispatcher=dict(type="mmdyt.TokenDispatcher", tau=5.0, threshold=0.5),
-        init_cfg=dict(type="Pretrained", checkpoint=pretrained),
+        init_cfg=dict(type="Pretrained", checkpoint=pretrained, prefix="backbone."),
     ),
     cls_head=dict(
         type="mmdyt.AttentivePoolHead",

@@ -1,5 +1,7 @@
 """AdamW, 1e-3 * batch / 256 for 8 GPUs x 16, weight decay 0.01; 12 epochs, 2 of warm-up."""
 
+_base_ = "warmup_cosine.py"
+
 max_epochs = 12
 warmup_epochs = 2
 batch_size = 8 * 16
@@ -8,21 +10,8 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-3 * batch_size / 256, betas=(0.9, 0.999), weight_decay=0.01),
 )
 param_scheduler = [
-    dict(
-        type="LinearLR",
-        start_factor=1e-6,
-        by_epoch=True,
-        end=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=0,
-        by_epoch=True,
-        begin=warmup_epochs,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(**_base_.warmup, end=warmup_epochs),
+    dict(**_base_.cosine, begin=warmup_epochs, end=max_epochs),
 ]
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")

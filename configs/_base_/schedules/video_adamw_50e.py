@@ -1,30 +1,10 @@
 """AdamW, 1e-3 * batch / 256 for 8 GPUs x 16, weight decay 0.01; 50 epochs, 2 of warm-up."""
 
+_base_ = "video_adamw_12e.py"
+
 max_epochs = 50
-warmup_epochs = 2
-batch_size = 8 * 16
-optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3 * batch_size / 256, betas=(0.9, 0.999), weight_decay=0.01),
-)
 param_scheduler = [
-    dict(
-        type="LinearLR",
-        start_factor=1e-6,
-        by_epoch=True,
-        end=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=0,
-        by_epoch=True,
-        begin=warmup_epochs,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(**_base_.warmup, end=2),
+    dict(**_base_.cosine, begin=2, end=max_epochs),
 ]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=5)
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
-auto_scale_lr = dict(base_batch_size=batch_size, enable=False)
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)

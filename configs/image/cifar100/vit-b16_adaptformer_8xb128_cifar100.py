@@ -1,8 +1,5 @@
 """AdaptFormer (d = 64) of ViT-B/16 on CIFAR-100. Not run here; paper: 92.03 %."""
 
-_base_ = [
-    "../../_base_/tuning/adaptformer.py",
-    "../../_base_/datasets/cifar100_224.py",
-    "../../_base_/schedules/full_adamw_100e.py",
-    "../../_base_/default_runtime.py",
-]
+_base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/cifar100.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

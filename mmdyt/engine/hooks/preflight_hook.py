@@ -14,8 +14,10 @@ from mmdyt.registry import HOOKS
 class PreflightHook(Hook):
     """Refuse to train on a data set with missing or unreadable images.
 
-    One process looks at every file of the training and validation sets, and
-    all of them stop with one report. This costs about a second for 1,000
+    One process looks at every file of the training, validation and test sets,
+    and all of them stop with one report: a broken test list should not wait for
+    the end of a training. A run without validation has its training set checked
+    only. This costs about a second for 1,000
     images on a local disk. Of large data sets only the presence of the files is
     checked, which the log says.
 
@@ -38,6 +40,10 @@ class PreflightHook(Hook):
         loaders = {"train_dataloader": runner.train_dataloader}
         if runner.val_loop is not None:
             loaders["val_dataloader"] = runner.val_dataloader
+            # Most configs test on what they validate on: one look is enough.
+            test = runner.cfg.get("test_dataloader")
+            if test not in (None, runner.cfg.get("val_dataloader")):
+                loaders["test_dataloader"] = runner.test_dataloader
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         num_classes = getattr(getattr(model, "head", None), "num_classes", None)
         found: list[str] = []

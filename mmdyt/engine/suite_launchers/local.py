@@ -44,7 +44,7 @@ def run_local(runs: Sequence[SuiteRun], workers: int, log_dir: Path, bar: SweepP
         RuntimeError: If a worker cannot start at all, or another sweep, or
             a worker that one left, is still at work in ``log_dir``.
     """
-    with _locked(log_dir) as lock:
+    with locked(log_dir) as lock:
         pool = _Pool(runs, workers, log_dir, lock, bar)
         try:
             while pool.busy():
@@ -112,7 +112,18 @@ class _Pool:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
+def locked(folder: Path) -> Iterator[int]:
+    """Keep other sweeps out of a folder.
+
+    Args:
+        folder: Folder of the suite; it is made if it is missing.
+
+    Yields:
+        The descriptor that holds the lock, to hand on to workers.
+
+    Raises:
+        RuntimeError: If another sweep is at work there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "sweep.lock").open("w") as file:
         try:

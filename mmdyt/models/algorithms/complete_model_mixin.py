@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -14,9 +14,12 @@ from mmdyt.models.utils import (
     collect_dispatch,
     dispatch_mode,
     dispatched_layers,
+    joint_backbone,
     keep_norm_statistics,
+    refuse_batch_norm,
+    set_trainable,
 )
-from mmdyt.models.utils.freeze import set_trainable
+from mmdyt.structures import DispatchRecord
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class DyTObjective:
             out. Defaults to 1.0.
         distill_weight: Weight of the distillation loss; 0 leaves it out.
             Defaults to 1.0.
+        joint_passes: Whether complete and dynamic model run the backbone as one
+            batch, which shares what comes before the first decision. It needs
+            a complete model that trains, and some more memory. The gradients
+            are those of two passes, given equal noise. Defaults to ``False``.
+        inactive_share: Share of the inactive tokens whose blocks training
+            computes for the gradient of the dispatchers, in (0, 1]. Below 1 that
+            gradient is right in expectation only; see
+            :func:`mmdyt.ops.active_graph`. Defaults to 1.0.
 
     Raises:
         ValueError: If a value is outside its range.
@@ -43,6 +54,8 @@ class DyTObjective:
     rate_weight: float = 2.0
     complete_weight: float = 1.0
     distill_weight: float = 1.0
+    joint_passes: bool = False
+    inactive_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.target_rate <= 1:
@@ -51,6 +64,15 @@ class DyTObjective:
             weight = getattr(self, name)
             if not weight >= 0:
                 raise ValueError(f"model.dyt.{name} must not be negative, got {weight}")
+        if not 0 < self.inactive_share <= 1:
+            raise ValueError(
+                f"model.dyt.inactive_share must be in (0, 1], got {self.inactive_share}"
+            )
+        if self.joint_passes and not self.complete_weight:
+            raise ValueError(
+                "model.dyt.joint_passes=True trains the complete model too: it needs "
+                "model.dyt.complete_weight > 0, got 0"
+            )
 
     def updated(self, config: dict | None) -> DyTObjective:
         """Copy with the values of a config dict, refusing keys that do not exist."""
@@ -95,6 +117,10 @@ class CompleteModelMixin:
         self.objective = objective
         self.tuning = tuning
         set_trainable(self, tuning, self.heads)
+        for layer in dispatched_layers(self):
+            layer.inactive_share = objective.inactive_share
+        if objective.joint_passes:
+            refuse_batch_norm(self.get_submodule("backbone"))
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.
@@ -114,29 +140,49 @@ class CompleteModelMixin:
 
         goal = self.objective
         losses: dict[str, Tensor] = {}
-        if goal.complete_weight or goal.distill_weight:
-            grad = nullcontext() if goal.complete_weight else torch.no_grad()
-            capture_teacher = capture(self, self.logits_module)
-            with (
-                grad,
-                dispatch_mode(self, "complete"),
-                keep_norm_statistics(self),
-                capture_teacher as teacher,
-            ):
-                complete = host_loss(inputs, data_samples, **kwargs)
-            if goal.complete_weight:
-                losses.update(_weighted(complete, "complete.", goal.complete_weight))
-        with collect_dispatch(self) as records, capture(self, self.logits_module) as student:
-            dynamic = host_loss(inputs, data_samples, **kwargs)
+        records: list[DispatchRecord] = []
+        passes: AbstractContextManager = nullcontext()
+        if goal.joint_passes:
+            passes = joint_backbone(self.get_submodule("backbone"), records)
+        with passes:
+            if goal.complete_weight or goal.distill_weight:
+                grad = nullcontext() if goal.complete_weight else torch.no_grad()
+                capture_teacher = capture(self, self.logits_module)
+                with (
+                    grad,
+                    dispatch_mode(self, "complete"),
+                    keep_norm_statistics(self),
+                    capture_teacher as teacher,
+                ):
+                    complete = host_loss(inputs, data_samples, **kwargs)
+                if goal.complete_weight:
+                    losses.update(_weighted(complete, "complete.", goal.complete_weight))
+            with collect_dispatch(self) as own, capture(self, self.logits_module) as student:
+                dynamic = host_loss(inputs, data_samples, **kwargs)
+        records += own
         losses.update(_weighted(dynamic, "dynamic.", 1.0))
         if goal.distill_weight:
             mask = self.distill_mask(student[-1], data_samples)
             distill = logit_distill_loss(student[-1], teacher[-1], mask)
             losses["distill_loss"] = goal.distill_weight * distill
         rate = activation_rate(records)
+        self._check_graph(rate)
         losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, goal.target_rate)
         losses["activation_rate"] = rate.detach()
         return losses
+
+    def _check_graph(self, rate: Tensor) -> None:
+        assert isinstance(self, nn.Module)
+        learned = any(
+            param.requires_grad
+            for layer in dispatched_layers(self)
+            for param in layer.dispatcher.parameters()
+        )
+        if learned and torch.is_grad_enabled() and not rate.requires_grad:
+            raise RuntimeError(
+                "the decisions have no gradient, as under mmengine's activation_checkpointing: "
+                "leave that out and set model.backbone.with_cp=True"
+            )
 
     def distill_mask(self, logits: Tensor, data_samples: list) -> Tensor | None:
         """Say which logits the distillation loss counts: all, unless overridden.

@@ -34,6 +34,10 @@ class DyTViT(VisionTransformer):
             attention, as the released segmentation model does. It ties the
             backbone to inputs of ``img_size``, and attention must see all
             tokens. Defaults to ``False``.
+        with_cp (bool): Compute attention and MLPs again in the backward pass
+            instead of keeping their activations. mmengine's
+            ``activation_checkpointing`` would repeat the decisions too.
+            Defaults to ``False``.
         **kwargs: As ``VisionTransformer``.
 
     Raises:
@@ -50,6 +54,7 @@ class DyTViT(VisionTransformer):
         dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
         num_dense_layers: int = 0,
         rel_pos_bias: bool = False,
+        with_cp: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -76,6 +81,7 @@ class DyTViT(VisionTransformer):
                 index=index,
                 num_prefix=self.num_extra_tokens,
             )
+            layer.with_cp = with_cp
         self._register_load_state_dict_pre_hook(refuse_other_shapes, with_module=True)
 
     def _check_tiling(self) -> None:

@@ -39,13 +39,16 @@ class ToMeEncoderLayer(DyTEncoderLayer):
         """Run attention, merging and MLP, ``(B, N, C)`` to ``(B, N - r, C)``."""
         first = self.layer_index == 0
         size = torch.ones(x.shape[:2], device=x.device) if first else self.sizes.now
-        attended, keys = self._attend(self.ln1(x), size)
+        if len(size) < len(x):  # a joint pass has doubled the stream
+            size = size.repeat(2, 1)
+        attended, keys = self._recomputed(self._attend)(x, size)
         matching = bipartite_soft_matching(keys, self.r, self.num_prefix)
         x, self.sizes.now = merge_tokens(x + attended, size, matching)
         return self._run_branch("mlp", x)
 
     def _attend(self, x: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         attn = self.attn
+        x = self.ln1(x)
         # (B, N, 3 * C) -> three of (B, N, H, D)
         q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, attn.head_dims)).unbind(2)
         dropout = attn.attn_drop if attn.training else 0.0

@@ -3,6 +3,7 @@
 from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
+from mmdyt.models.layers.packed_linear import PackedLinear
 from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
@@ -13,6 +14,7 @@ __all__ = [
     "DispatchedLayer",
     "DyTEncoderLayer",
     "DyTSwinBlock",
+    "PackedLinear",
     "PromptTokens",
     "RelativePositionBias",
     "ScaleShift",

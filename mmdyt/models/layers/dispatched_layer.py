@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
+from torch.utils.checkpoint import checkpoint
 
+from mmdyt.models.layers.fused_mlp import add_active_mlp, can_fuse
 from mmdyt.ops import (
     active_graph,
     active_indices,
@@ -84,13 +87,21 @@ class DispatchedLayer(nn.Module):
     ``selection`` is ``None`` where all tokens take part. A host may name
     branches in ``token_wise``: those that treat every token on its own, with
     the module that holds their dropouts. Training then builds no graph of
-    their inactive tokens, which have no gradient.
+    their inactive tokens, which have no gradient. Those in ``fusible`` are an
+    MLP, named with its norm and FFN: inference on a GPU runs them fused where that is asked for.
 
     Attributes:
         adapter (ModuleDict): Adapters by branch.
         dispatcher (ModuleDict): Dispatchers by branch.
-        dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
-            through :func:`mmdyt.models.utils.dispatch_mode`.
+        dispatch_mode (str): ``'dynamic'``, ``'complete'``, ``'masked'`` or
+            ``'joint'``; set through :func:`mmdyt.models.utils.dispatch_mode`.
+        doubles (str | None): Branch before which a joint pass doubles the
+            stream; managed by :func:`mmdyt.models.utils.joint_backbone`.
+        inactive_share (float): Share of inactive tokens that training computes,
+            see :func:`mmdyt.ops.active_graph`.
+        with_cp (bool): Whether the backward pass computes the branches again
+            instead of keeping their activations. Dispatchers and adapters are
+            not repeated: a decision is taken once.
         idle (set[str]): Branches that no token beyond the prefix needs: they
             run on the prefix only, without a decision. Set by the export.
         sinks (list): Lists that receive records; managed by
@@ -99,6 +110,10 @@ class DispatchedLayer(nn.Module):
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
     token_wise: dict[str, str] = {}
+    fusible: dict[str, tuple[str, str]] = {}
+    doubles: str | None = None
+    inactive_share: float = 1.0
+    with_cp: bool = False
 
     @classmethod
     def from_layer(cls, layer: nn.Module, **dispatch_args) -> DispatchedLayer:
@@ -171,6 +186,9 @@ class DispatchedLayer(nn.Module):
         if dispatcher is not None:
             for name in self.variant.dispatched:
                 self.dispatcher[name] = MODELS.build({**dispatcher, "embed_dims": embed_dims})
+        for part in self.modules():
+            if isinstance(part, DropPath):  # numpy's, which torch.compile takes for a tensor
+                part.drop_prob = float(part.drop_prob)
 
     def run_branches(self, x: Tensor) -> Tensor:
         """Run the layer's branches in order on the stream, ``(B, N, C)``."""
@@ -179,7 +197,7 @@ class DispatchedLayer(nn.Module):
         return x
 
     def _run_branch(self, name: str, x: Tensor) -> Tensor:
-        branch: Branch = getattr(self, f"_{name}_branch")
+        branch: Branch = self._recomputed(getattr(self, f"_{name}_branch"))
         if name in self.idle:
             return self._run_on_prefix(name, branch, x)
         if name not in self.dispatcher:
@@ -189,13 +207,36 @@ class DispatchedLayer(nn.Module):
             self._record(name, x, everything, None)
             return self._add_adapter(name, x, x + branch(x, None))
 
-        mask, logits = self.dispatcher[name](x)
-        mask = keep_prefix(mask, self.num_prefix)
-        self._record(name, x, mask, logits)
+        if self.dispatch_mode == "joint":
+            return self._run_joint(name, branch, x)
+        mask = self._decide(name, x)
         if self.training or self.dispatch_mode == "masked":
             value = self._all_values(name, branch, x, mask.detach().bool())
             return self._add_adapter(name, x, x + masked_branch(value, mask))
         return self._skip_inactive(name, branch, x, mask.bool())
+
+    def _recomputed(self, function: Callable) -> Callable:
+        if self.with_cp and torch.is_grad_enabled():
+            return partial(checkpoint, function, use_reentrant=False)
+        return function
+
+    def _decide(self, name: str, x: Tensor) -> Tensor:
+        mask, logits = self.dispatcher[name](x)
+        mask = keep_prefix(mask, self.num_prefix)
+        self._record(name, x, mask, logits)
+        return mask
+
+    def _run_joint(self, name: str, branch: Branch, x: Tensor) -> Tensor:
+        value = None
+        if name == self.doubles:
+            if self._is_apart(name):  # the two passes still agree on what the branch gives
+                value = branch(x, None).repeat(2, 1, 1)
+            x = x.repeat(2, 1, 1)  # (B, N, C) -> (2 * B, N, C): complete, dynamic
+        mask = self._decide(name, x[len(x) // 2 :])
+        mask = torch.cat([torch.ones_like(mask), mask])  # (2 * B, N)
+        if value is None:
+            value = self._all_values(name, branch, x, mask.detach().bool())
+        return self._add_adapter(name, x, x + masked_branch(value, mask))
 
     def _run_on_prefix(self, name: str, branch: Branch, x: Tensor) -> Tensor:
         out = self._add_adapter(name, x, x)
@@ -204,18 +245,26 @@ class DispatchedLayer(nn.Module):
         prefix = out[:, : self.num_prefix] + branch(x[:, : self.num_prefix], None)  # (B, P, C)
         return torch.cat([prefix, out[:, self.num_prefix :]], dim=1)
 
-    def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
-        apart = name in self.token_wise and torch.is_grad_enabled()
+    def _is_apart(self, name: str) -> bool:
         # Noise would be another one, and that of stochastic depth is drawn an image.
-        if apart and not _is_noisy(self.get_submodule(self.token_wise[name])):
+        return name in self.token_wise and not _is_noisy(self.get_submodule(self.token_wise[name]))
+
+    def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and self._is_apart(name):
             packed = TokenSelection(mask, packed=True)
-            return active_graph(lambda tokens: branch(tokens, packed), x, mask)
+            return active_graph(lambda tokens: branch(tokens, packed), x, mask, self.inactive_share)
         return branch(x, TokenSelection(mask, packed=False))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
+        if name in self.fusible:
+            norm, ffn = (self.get_submodule(part) for part in self.fusible[name])
+            if can_fuse(norm, ffn, x):
+                x = x.contiguous()
+                out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
+                return add_active_mlp(out.contiguous(), x, mask, norm, ffn)
         indices = active_indices(mask)
-        # A graph for export takes one way for any number of active tokens.
-        shortcuts = not (torch.compiler.is_exporting() or torch.jit.is_tracing())
+        # A compiled graph takes one way for any number of active tokens.
+        shortcuts = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.

@@ -34,6 +34,7 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
     """
 
     token_wise = {"mlp": "ffn"}
+    fusible = {"mlp": ("ln2", "ffn")}
 
     embed_dims: int
     ln1: nn.Module

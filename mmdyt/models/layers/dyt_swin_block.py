@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from mmcv.cnn.bricks.transformer import FFN
 from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
 
@@ -18,9 +15,6 @@ class DyTSwinBlock(DispatchedLayer, SwinBlock):
     Paper section 3.3: the MLP works on single tokens, so that its dispatch
     leaves windows and shifts as they are. Attention stays dense: a window with
     tokens missing would be another attention.
-
-    With ``with_cp=True`` the two branches are recomputed in the backward pass.
-    Dispatchers and adapters are not: their decision is taken once.
 
     Args:
         *args: As ``SwinBlock``.
@@ -36,6 +30,7 @@ class DyTSwinBlock(DispatchedLayer, SwinBlock):
 
     supported_variants = ("mlp", None)
     token_wise = {"mlp": "ffn"}
+    fusible = {"mlp": ("norm2", "ffn")}
 
     norm1: nn.Module
     attn: nn.Module
@@ -63,13 +58,8 @@ class DyTSwinBlock(DispatchedLayer, SwinBlock):
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """Run the block on tokens of shape ``(B, N, C)``, ``N = H * W``."""
-        x = x + self._maybe_checkpoint(lambda x: self.attn(self.norm1(x), hw_shape), x)
-        return self._run_branch("mlp", x)
+        attend = self._recomputed(lambda x: self.attn(self.norm1(x), hw_shape))
+        return self._run_branch("mlp", x + attend(x))
 
     def _mlp_branch(self, x: Tensor, selection: TokenSelection | None) -> Tensor:
-        return self._maybe_checkpoint(lambda x: self.ffn(self.norm2(x)), x)
-
-    def _maybe_checkpoint(self, branch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
-            return checkpoint(branch, x, use_reentrant=False)
-        return branch(x)
+        return self.ffn(self.norm2(x))

@@ -10,7 +10,7 @@ from torch import nn
 from mmdyt.models.layers import DispatchedLayer
 from mmdyt.structures import DispatchRecord
 
-MODES = ("dynamic", "complete", "masked")
+MODES = ("dynamic", "complete", "masked", "joint")
 
 
 def dispatched_layers(model: nn.Module) -> list[DispatchedLayer]:
@@ -30,6 +30,8 @@ def dispatch_mode(model: nn.Module, mode: str) -> Iterator[None]:
               paper section 3.5).
             - ``'masked'``: as ``'dynamic'``, but evaluation computes every
               token and masks, as training does.
+            - ``'joint'``: two passes of training in one, as
+              :func:`joint_backbone` needs it.
 
     Raises:
         ValueError: If ``mode`` is none of these.

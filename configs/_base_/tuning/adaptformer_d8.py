@@ -1,0 +1,5 @@
+"""AdaptFormer with bottlenecks of 8, as the paper's VTAB-1K runs."""
+
+_base_ = "adaptformer.py"
+
+model = dict(backbone=dict(adapter=dict(bottleneck_dims=8)))

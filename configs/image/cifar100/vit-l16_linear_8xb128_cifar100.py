@@ -1,0 +1,8 @@
+"""Linear probe of ViT-L/16 on CIFAR-100. Not run here."""
+
+_base_ = "vit-b16_linear_8xb128_cifar100.py"
+
+model = dict(
+    backbone=dict(arch="large", init_cfg=dict(checkpoint="checkpoints/vit-l16_in21k.safetensors")),
+    head=dict(in_channels=1024),
+)

@@ -1,0 +1,5 @@
+"""Linear probe of ViT-B/16 on Food-101. Not run here."""
+
+_base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/food101.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

@@ -1,0 +1,5 @@
+"""AdaptFormer (d = 64) of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+
+_base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/pets.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

@@ -1,0 +1,5 @@
+"""Dynamic-Full (dispatch, no adapters) of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+
+_base_ = ["../../_base_/tuning/dynamic_full.py", "../../_base_/tasks/pets.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

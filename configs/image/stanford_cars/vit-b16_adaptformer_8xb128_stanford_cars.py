@@ -1,0 +1,5 @@
+"""AdaptFormer (d = 64) of ViT-B/16 on Stanford Cars. Not run here."""
+
+_base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/stanford_cars.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

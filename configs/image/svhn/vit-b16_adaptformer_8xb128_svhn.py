@@ -1,0 +1,5 @@
+"""AdaptFormer (d = 64) of ViT-B/16 on SVHN. Not run here; paper: 97.23 %."""
+
+_base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/svhn.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

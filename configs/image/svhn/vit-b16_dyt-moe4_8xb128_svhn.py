@@ -1,0 +1,5 @@
+"""DyT with a MoE-adapter of four experts on SVHN. Not run here."""
+
+_base_ = "vit-b16_dyt_8xb128_svhn.py"
+
+model = dict(backbone=dict(adapter=dict(type="mmdyt.MoEAdapter", num_experts=4)))

@@ -1,0 +1,5 @@
+"""LoRA of ViT-B/16 on VTAB-1K's CIFAR-100. Not run here."""
+
+_base_ = ["../../../_base_/tuning/lora.py", "../../../_base_/tasks/vtab1k/cifar.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

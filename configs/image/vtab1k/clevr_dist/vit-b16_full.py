@@ -1,0 +1,5 @@
+"""Full tuning of ViT-B/16 on VTAB-1K's CLEVR distance. Not run here."""
+
+_base_ = ["../../../_base_/tuning/full.py", "../../../_base_/tasks/vtab1k/clevr_dist.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

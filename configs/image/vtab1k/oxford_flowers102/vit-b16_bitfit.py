@@ -1,0 +1,5 @@
+"""BitFit of ViT-B/16 on VTAB-1K's Flowers-102. Not run here."""
+
+_base_ = ["../../../_base_/tuning/bitfit.py", "../../../_base_/tasks/vtab1k/oxford_flowers102.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

@@ -1,0 +1,5 @@
+"""SSF of ViT-B/16 on VTAB-1K's Patch Camelyon. Not run here."""
+
+_base_ = ["../../../_base_/tuning/ssf.py", "../../../_base_/tasks/vtab1k/patch_camelyon.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

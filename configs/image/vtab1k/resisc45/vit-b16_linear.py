@@ -1,0 +1,5 @@
+"""Linear probe of ViT-B/16 on VTAB-1K's RESISC45. Not run here."""
+
+_base_ = ["../../../_base_/tuning/linear.py", "../../../_base_/tasks/vtab1k/resisc45.py"]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

@@ -1,0 +1,8 @@
+"""AdaptFormer (d = 8) of ViT-B/16 on VTAB-1K's SmallNORB azimuth. Not run here."""
+
+_base_ = [
+    "../../../_base_/tuning/adaptformer_d8.py",
+    "../../../_base_/tasks/vtab1k/smallnorb_azi.py",
+]
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes))

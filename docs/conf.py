@@ -1,0 +1,23 @@
+"""Sphinx: the Markdown pages of this folder, and the API from the docstrings."""
+
+from mmdyt import __version__
+
+project = "mmdyt"
+author = "The mmdyt authors"
+release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+html_theme = "furo"
+html_title = f"mmdyt {release}"
+exclude_patterns = ["_build", "transfer_study/*"]
+
+myst_heading_anchors = 3
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_numpy_docstring = False
+# References to our own names must resolve; other projects' pages are not at hand.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!mmdyt\.).*"),
+    (r"py:class", r"mmdyt\.evaluation\.timing\.T"),  # a type variable
+]
