@@ -212,7 +212,7 @@ def versions() -> dict[str, str | None]:
 
 
 def host() -> dict[str, str | int | None]:
-    """Name the hardware, and the number of torch's threads."""
+    """Name the hardware, the number of torch's threads, and the processes of a run."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -220,6 +220,7 @@ def host() -> dict[str, str | int | None]:
         cpu=models[0] if models else platform.processor(),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         threads=torch.get_num_threads(),
+        processes=mmengine.dist.get_world_size(),
     )
 
 
