@@ -6,6 +6,7 @@ from mmdyt.ops.token_select import (
     active_graph,
     active_indices,
     gather_tokens,
+    is_traced,
     keep_prefix,
     masked_branch,
     scatter_add_tokens,
@@ -16,7 +17,7 @@ from mmdyt.ops.tome import (
     merge_tokens,
     proportional_attention,
 )
-from mmdyt.ops.varlen_attention import masked_attention, varlen_attention
+from mmdyt.ops.varlen_attention import masked_attention, padded_attention, varlen_attention
 
 __all__ = [
     "Matching",
@@ -26,11 +27,13 @@ __all__ = [
     "gather_tokens",
     "gumbel_sigmoid",
     "hard_sigmoid",
+    "is_traced",
     "keep_prefix",
     "masked_attention",
     "masked_branch",
     "merge_tokens",
     "mixed_linear",
+    "padded_attention",
     "proportional_attention",
     "scatter_add_tokens",
     "varlen_attention",

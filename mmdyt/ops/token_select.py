@@ -86,6 +86,14 @@ def active_graph(
     return out.index_put_((active,), computed).view(x.shape)  # (B * N, C) -> (B, N, C)
 
 
+def is_traced() -> bool:
+    """Whether ``torch.compile``, ``torch.export`` or ``torch.jit.trace`` records what runs now.
+
+    What is recorded must not depend on values, such as the number of active tokens.
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def active_indices(mask: Tensor) -> Tensor:
     """Positions of active tokens in the flattened batch.
 

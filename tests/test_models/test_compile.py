@@ -71,9 +71,10 @@ def dynamic_shapes():
         yield
 
 
+@pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
-def test_a_compiled_backbone_skips_without_a_graph_break(dynamic_shapes):
-    backbone = tiny_vit()
+def test_a_compiled_backbone_skips_without_a_graph_break(dynamic_shapes, dispatch):
+    backbone = lively(tiny_backbone(drop_path_rate=0.1, dispatch=dispatch))
     compiled = torch.compile(backbone, backend="eager", fullgraph=True)
     for batch in (1, 2):
         x = images(batch)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdyt.ops import masked_attention, varlen_attention
+from mmdyt.ops import active_indices, masked_attention, padded_attention, varlen_attention
 
 H, D = 3, 8
 
@@ -27,6 +27,14 @@ def test_masked_and_packed_attention_agree_on_active_tokens():
     q, k, v = torch.randn(3, 4, 11, H, D)
     packed = varlen_attention(q[mask], k[mask], v[mask], mask.sum(1))
     torch.testing.assert_close(masked_attention(q, k, v, mask)[mask], packed, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, 1])
+def test_padding_changes_nothing(rate):
+    mask = torch.rand(4, 11) < rate
+    q, k, v = torch.randn(3, 4, 11, H, D)[:, mask]  # (K, H, D) each
+    out = padded_attention(q, k, v, mask, active_indices(mask))
+    torch.testing.assert_close(out, varlen_attention(q, k, v, mask.sum(1)), atol=1e-6, rtol=1e-5)
 
 
 def test_an_inactive_query_sees_the_active_tokens_and_itself():

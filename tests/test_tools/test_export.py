@@ -38,9 +38,10 @@ def trained(folder, **model):
     return config, classifier.eval(), folder / "epoch_1.pth"
 
 
+@pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
-def test_both_files_give_the_logits_of_the_model(tmp_path):
-    config, model, checkpoint = trained(tmp_path)
+def test_both_files_give_the_logits_of_the_model(tmp_path, dispatch):
+    config, model, checkpoint = trained(tmp_path, backbone=dict(dispatch=dispatch))
     result = run_export(config, checkpoint, tmp_path / "out")
     assert result.returncode == 0, result.stderr
     assert "model.onnx" in result.stdout and "before" in result.stdout

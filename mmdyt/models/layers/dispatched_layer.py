@@ -25,6 +25,7 @@ from mmdyt.ops import (
     active_graph,
     active_indices,
     gather_tokens,
+    is_traced,
     keep_prefix,
     masked_branch,
     scatter_add_tokens,
@@ -63,16 +64,13 @@ class TokenSelection:
 
     Args:
         mask: Active tokens, ``(B, N)``, bool.
-        packed: Whether the branch gets only the active tokens, ``(K, C)``,
-            instead of all of them, ``(B, N, C)``.
+        indices: Where the branch gets only the active tokens, ``(K, C)``,
+            their positions in ``B * N``, ``(K,)``. Defaults to ``None``: it
+            gets all of them, ``(B, N, C)``.
     """
 
     mask: Tensor
-    packed: bool
-
-    def counts(self) -> Tensor:
-        """Active tokens per image, ``(B,)``."""
-        return self.mask.sum(dim=1)
+    indices: Tensor | None = None
 
 
 Branch = Callable[[Tensor, TokenSelection | None], Tensor]
@@ -251,9 +249,8 @@ class DispatchedLayer(nn.Module):
 
     def _all_values(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         if torch.is_grad_enabled() and self._is_apart(name):
-            packed = TokenSelection(mask, packed=True)
-            return active_graph(lambda tokens: branch(tokens, packed), x, mask, self.inactive_share)
-        return branch(x, TokenSelection(mask, packed=False))
+            return active_graph(lambda tokens: branch(tokens, None), x, mask, self.inactive_share)
+        return branch(x, TokenSelection(mask))
 
     def _skip_inactive(self, name: str, branch: Branch, x: Tensor, mask: Tensor) -> Tensor:
         if name in self.fusible:
@@ -264,7 +261,7 @@ class DispatchedLayer(nn.Module):
                 return add_active_mlp(out.contiguous(), x, mask, norm, ffn)
         indices = active_indices(mask)
         # A compiled graph takes one way for any number of active tokens.
-        shortcuts = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        shortcuts = not is_traced()
         if shortcuts and indices.numel() == mask.numel():
             return self._add_adapter(name, x, x + branch(x, None))
         # Without a class token the stream starts as a transposed view of the patches.
@@ -272,7 +269,7 @@ class DispatchedLayer(nn.Module):
         out = self._add_adapter(name, x, x) if name in self.adapter else x.clone()
         if shortcuts and indices.numel() == 0:
             return out
-        active = branch(gather_tokens(x, indices), TokenSelection(mask, packed=True))
+        active = branch(gather_tokens(x, indices), TokenSelection(mask, indices))
         return scatter_add_tokens(out, indices, active)
 
     def _add_adapter(self, name: str, x: Tensor, out: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
 from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
-from mmdyt.ops import masked_attention, varlen_attention
+from mmdyt.ops import is_traced, masked_attention, padded_attention, varlen_attention
 
 
 class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
@@ -88,7 +88,7 @@ def _attend(attn: MultiheadAttention, x: Tensor, selection: TokenSelection) -> T
 
     Args:
         attn: The attention module, whose weights and dropouts are used.
-        x: ``(B, N, C)``, or ``(K, C)`` where the selection is packed.
+        x: ``(B, N, C)``, or ``(K, C)`` where the selection has indices.
         selection: The active tokens.
 
     Returns:
@@ -97,8 +97,11 @@ def _attend(attn: MultiheadAttention, x: Tensor, selection: TokenSelection) -> T
     qkv = attn.qkv(x)
     # (..., 3 * C) -> three of (..., H, D)
     q, k, v = qkv.reshape(*x.shape[:-1], 3, attn.num_heads, attn.head_dims).unbind(-3)
-    if selection.packed:
-        out = varlen_attention(q, k, v, selection.counts())
+    if selection.indices is not None:
+        if x.is_cpu and not is_traced():
+            out = varlen_attention(q, k, v, selection.mask.sum(dim=1))
+        else:
+            out = padded_attention(q, k, v, selection.mask, selection.indices)
     else:
         dropout = attn.attn_drop if attn.training else 0.0
         out = masked_attention(q, k, v, selection.mask, dropout)
