@@ -15,6 +15,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# Whether torch.compile or torch.export records; torch before 2.3, which has no such
+# function, compiles no skipping.
+is_compiling = getattr(torch.compiler, "is_compiling", bool)
+
 
 def keep_prefix(mask: Tensor, num_prefix: int) -> Tensor:
     """Make the first ``num_prefix`` tokens (class token, prompts) active.
@@ -91,7 +95,7 @@ def is_traced() -> bool:
 
     What is recorded must not depend on values, such as the number of active tokens.
     """
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return is_compiling() or torch.jit.is_tracing()
 
 
 def active_indices(mask: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from tests.conftest import REPO
 HERE = "tests/test_ops/test_kernels.py"
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+pytestmark = pytest.mark.skipif(torch.__version__ < "2.7", reason="needs torch 2.7")
 MASKS = ["none", "one", "some", "all"]
 # Streams, products: plain models, and autocast over a float32 stream.
 DTYPES = [
@@ -112,7 +113,6 @@ def test_what_inactive_tokens_hold_does_not_matter():
     assert torch.equal(run_fused(x, out, mask, weights, torch.float32), expected)
 
 
-@pytest.mark.skipif(torch.__version__ < "2.7", reason="needs torch 2.7")
 @pytest.mark.parametrize("inference", [torch.no_grad, torch.inference_mode])
 def test_compiles_without_a_graph_break(inference):
     with inference():

@@ -155,6 +155,8 @@ class CompleteModelMixin:
                     capture_teacher as teacher,
                 ):
                     complete = host_loss(inputs, data_samples, **kwargs)
+                # Old versions of torch would give the next pass its casts without a graph.
+                torch.clear_autocast_cache()
                 if goal.complete_weight:
                     losses.update(_weighted(complete, "complete.", goal.complete_weight))
             with collect_dispatch(self) as own, capture(self, self.logits_module) as student:

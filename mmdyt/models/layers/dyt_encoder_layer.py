@@ -8,7 +8,7 @@ from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
 from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
-from mmdyt.ops import is_traced, masked_attention, padded_attention, varlen_attention
+from mmdyt.ops import is_compiling, masked_attention, padded_attention, varlen_attention
 
 
 class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
@@ -98,7 +98,7 @@ def _attend(attn: MultiheadAttention, x: Tensor, selection: TokenSelection) -> T
     # (..., 3 * C) -> three of (..., H, D)
     q, k, v = qkv.reshape(*x.shape[:-1], 3, attn.num_heads, attn.head_dims).unbind(-3)
     if selection.indices is not None:
-        if x.is_cpu and not is_traced():
+        if x.is_cpu and not is_compiling():
             out = varlen_attention(q, k, v, selection.mask.sum(dim=1))
         else:
             out = padded_attention(q, k, v, selection.mask, selection.indices)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdyt.ops import is_traced
+
 
 class PackedLinear(nn.Linear):
     """``nn.Linear`` with a second copy of its weight in oneDNN's blocked layout.
@@ -53,6 +55,5 @@ def _needs_plain_product(x: Tensor) -> bool:
         or x.dtype != torch.float32
         or torch.is_grad_enabled()
         or _autocasts()
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or is_traced()
     )
