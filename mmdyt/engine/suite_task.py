@@ -38,6 +38,8 @@ def main() -> None:
 
     runs, index, *launcher = sys.argv[1:]
     record = execute(read_runs(Path(runs))[int(index)], launcher=(launcher or ["none"])[0])
+    if record["error"]:  # of several processes, the first alone writes its record
+        print(record["error"], file=sys.stderr)
     sys.exit(record["status"] != "done")
 
 

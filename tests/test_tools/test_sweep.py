@@ -134,3 +134,6 @@ def test_each_run_over_several_processes(suite, tmp_path):
     assert fine["metrics"] == record(out, "killed-once")["metrics"]
     assert "lr" in record(out, "wrong")["error"] or "high" in record(out, "wrong")["error"]
     assert fine["host"]["processes"] == 2
+    assert output.count("wrong/seed0: its processes ended") == 2
+    log = (out / "pytorch.log").read_text()
+    assert log.count("Error: '<='") >= 2  # each process tells its own

@@ -17,7 +17,8 @@ from mmdyt.engine.suite_task import MODULE, write_runs
 def run_pytorch(runs: Sequence[SuiteRun], processes: int, out: Path, bar: SweepProgress) -> None:
     """Execute runs with ``torchrun``.
 
-    A run whose processes die is tried once more, from its last checkpoint.
+    A run that fails is tried once more, from its last checkpoint: where one
+    process dies, the others see an error like any other.
 
     Args:
         runs: What to do, in order.
@@ -32,13 +33,13 @@ def run_pytorch(runs: Sequence[SuiteRun], processes: int, out: Path, bar: SweepP
         write_runs(runs, out / "pytorch.json")
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         for index, run in enumerate(runs):
-            run.prepare()
             command = [*torchrun, "-m", MODULE, str(out / "pytorch.json"), str(index), "pytorch"]
             record, started = None, time.time()
             for attempt in range(1, ATTEMPTS + 1):
+                run.prepare()
                 bar.begin(run.name)
                 code = subprocess.run([sys.executable, *command], stdout=log, stderr=log).returncode
-                if record := run.record():
+                if (record := run.record()) and record["status"] == "done":
                     break
                 what = "trying once more" if attempt < ATTEMPTS else "giving up"
                 bar.give_up(run.name, f"its processes ended with {code}; {what}")
