@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from mmdyt.models.layers import PackedLinear
 from mmdyt.models.utils import collect_dispatch, pack_linears
@@ -35,6 +36,19 @@ def test_a_changed_weight_is_packed_again():
     torch.testing.assert_close(linear(x), other(x))
     linear.weight = nn.Parameter(torch.zeros(48, 32))
     torch.testing.assert_close(linear(x), linear.bias.expand(5, 48))
+
+
+@torch.no_grad()
+def test_a_weight_at_the_address_of_the_last_one_is_another():
+    linear = PackedLinear(256, 256)
+    x = torch.randn(5, 256)
+    for value in range(20):
+        linear.weight.data = torch.full((256, 256), float(value))
+        linear(x)
+        linear.weight.data = torch.zeros(1)
+        linear.weight.data = torch.full((256, 256), value + 0.5)
+        expected = F.linear(x, linear.weight, linear.bias)
+        torch.testing.assert_close(linear(x), expected, atol=1e-3, rtol=1e-3)
 
 
 def test_training_autocast_copies_and_files_see_an_ordinary_linear():

@@ -20,22 +20,26 @@ class PackedLinear(nn.Linear):
 
     Attributes:
         packed (Tensor | None): The blocked weight.
-        packed_from (tuple[int, int] | None): Address and version of the weight
-            that it was made of.
+        packed_from (tuple[Tensor, int] | None): The weight that it was made of,
+            kept so that no other gets its address, and its version.
     """
 
     packed: Tensor | None = None
-    packed_from: tuple[int, int] | None = None
+    packed_from: tuple[Tensor, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., in_features)`` to ``(..., out_features)``."""
         if _needs_plain_product(x):
             return F.linear(x, self.weight, self.bias)
-        source = (self.weight.data_ptr(), self.weight._version)
-        if self.packed is None or self.packed_from != source:
+        if self.packed is None or not self._is_up_to_date():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-            self.packed_from = source
+            self.packed_from = (self.weight.detach(), self.weight._version)
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+
+    def _is_up_to_date(self) -> bool:
+        assert self.packed_from is not None
+        source, version = self.packed_from
+        return source.data_ptr() == self.weight.data_ptr() and version == self.weight._version
 
     def __getstate__(self) -> dict:
         """Leave the blocked weight out of copies and files, which cannot hold it."""
