@@ -23,7 +23,7 @@ def start(suite: str, out: Path, *args: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        process_group=0,
+        start_new_session=True,
     )
 
 
