@@ -13,6 +13,7 @@ torch.set_num_threads(2)
 
 REPO = Path(__file__).parent.parent
 CONFIGS = REPO / "configs"
+PROJECTS = REPO / "projects"
 
 TINY_ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from mmdyt.models import BottleneckAdapter, CompleteModelMixin, DyTObjective, DyTViT
 from mmdyt.models.utils import trainable_names
 from mmdyt.ops.kernels.fused_mlp import HAS_TRITON
-from tests.conftest import REPO, TINY_ARCH, build
+from tests.conftest import PROJECTS, REPO, TINY_ARCH, build
 from tests.test_models.helpers import (
     both_executions,
     complete_and_plain,
@@ -25,7 +25,11 @@ from tests.test_models.helpers import (
 )
 
 DOCS = REPO / "docs"
-PAGES = [*sorted(DOCS.rglob("*.md")), REPO / "README.md", REPO / "CONTRIBUTING.md"]
+PAGES = [
+    *sorted([*DOCS.rglob("*.md"), *PROJECTS.rglob("*.md")]),
+    REPO / "README.md",
+    REPO / "CONTRIBUTING.md",
+]
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(REPO)) for page in PAGES])
 
 
@@ -139,7 +143,7 @@ def test_paths_and_links_of_a_page_exist(page):
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if not link.startswith(("http://", "https://")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
-    roots = "configs|tools|tests|requirements|assets|mmdyt|docs"
+    roots = "configs|tools|projects|tests|requirements|assets|mmdyt|docs"
     for path in re.findall(rf"(?<![\w/.])((?:{roots})/[^\s`'\"),;:\]#]*)", text):
         if not re.search(r"[<>{}*]", path):
             assert (REPO / path.rstrip(".")).exists(), f"{page.name} names {path}"

@@ -47,6 +47,7 @@ def test_imports_point_downward(path):
     for name in imports(path):
         if name.split(".")[0] == "mmdyt":
             assert level(name) <= level(own), f"{own} imports {name}"
+        assert name.split(".")[0] not in ("tools", "projects", "tests"), f"{own} imports {name}"
         if name.split(".")[0] in ("mmseg", "mmaction"):
             assert own.startswith("mmdyt.integrations."), f"{own} imports {name}"
     if own.startswith(("mmdyt.ops", "mmdyt.structures")):
