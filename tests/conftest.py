@@ -1,5 +1,7 @@
 """Shared fixtures: small models that build in milliseconds."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,18 @@ def digits_cfg(digits_root, tmp_path) -> Config:
         )
     )
     return cfg
+
+
+@pytest.fixture
+def run_main(monkeypatch) -> Callable[..., None]:
+    """Call a tool's ``main`` with a command line, in this process: imports take seconds."""
+    monkeypatch.setenv("COLUMNS", "150")  # the tables of rich fit
+
+    def run(main: Callable[[], None], *args: object) -> None:
+        monkeypatch.setattr(sys, "argv", [main.__module__, *map(str, args)])
+        main()
+
+    return run
 
 
 SMALL_SUITE = """
