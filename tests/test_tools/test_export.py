@@ -9,7 +9,7 @@ from torch import nn
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
 from mmdyt.models.utils import collect_dispatch
-from tests.conftest import build, randomise_adapters, tiny_classifier
+from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_classifier
 from tests.test_models.helpers import spread_dispatch
 from tools.deployment.export import idle_branches, main, slim
 
@@ -39,14 +39,15 @@ def trained(folder, **model):
 @pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
 def test_both_files_give_the_logits_of_the_model(tmp_path, run_main, capsys, dispatch):
-    config, model, checkpoint = trained(tmp_path, backbone=dict(dispatch=dispatch))
+    arch = TINY_ARCH | dict(num_layers=2)  # an export takes seconds a layer
+    config, model, checkpoint = trained(tmp_path, backbone=dict(arch=arch, dispatch=dispatch))
     run_main(main, config, checkpoint, tmp_path / "out")
     printed = capsys.readouterr().out
     assert "model.onnx" in printed and "before" in printed
     session = onnxruntime.InferenceSession(str(tmp_path / "out/model.onnx"))
     program = torch.export.load(tmp_path / "out/model.pt2").module()
     counts = set()
-    for batch in (1, 8):
+    for batch in (1, 3, 8):
         images = torch.randn(batch, 3, 28, 28) * torch.linspace(0.1, 4, batch)[:, None, None, None]
         with collect_dispatch(model) as records:
             expected = model(images)
