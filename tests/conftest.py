@@ -63,7 +63,7 @@ def randomise_adapters(model: torch.nn.Module) -> None:
 
 @pytest.fixture(scope="session")
 def digits_root(tmp_path_factory) -> Path:
-    """Real digits in VTAB's layout, written once a session."""
+    """Real digits in VTAB's layout, written once per session."""
     root = tmp_path_factory.mktemp("digits")
     write_digits(root)
     return root

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-# Wong's palette: told apart with any colour vision.
+# Wong's palette: distinguishable with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
@@ -35,10 +35,10 @@ def draw_accuracy_cost(
     groups: Mapping[str, str],
     dense: float | None = None,
 ) -> Figure:
-    """Draw one point a method, mean accuracy over measured cost, named on the right.
+    """Draw one point per method, mean accuracy over measured cost, named on the right.
 
     Args:
-        points: MFLOPs an image and accuracy in % by the method's title.
+        points: MFLOPs per image and accuracy in % by the method's title.
         groups: A name for the legend by the method's title.
         dense: MFLOPs of the plain model, drawn as a line. Defaults to ``None``:
             no line.
@@ -76,7 +76,7 @@ def draw_accuracy_cost(
             va="center",
         )
     axes.set(
-        xlabel="MFLOPs an image (multiply-adds, from the real masks)",
+        xlabel="MFLOPs per image (multiply-adds, from the real masks)",
         ylabel="accuracy, %, mean of the groups",
         ylim=(low, high),
     )
@@ -88,7 +88,7 @@ def draw_accuracy_cost(
 def draw_rates_by_layer(
     rates: Mapping[str, Sequence[Sequence[float]]], targets: Mapping[str, float]
 ) -> Figure:
-    """Draw one line a method: activation rate over depth.
+    """Draw one line per method: activation rate over depth.
 
     Args:
         rates: By title, the rates of all dispatchers of each run, in the order

@@ -59,7 +59,7 @@ class Claim:
         value: What is compared. Defaults to the accuracy.
         unit: Of the value. Defaults to accuracy points.
         margin: See :func:`projects.transfer_study.intervals.judge`. Defaults to 0.0.
-        paper: The paper's figures. Defaults to none at hand.
+        paper: The paper's figures. Defaults to none.
     """
 
     text: str

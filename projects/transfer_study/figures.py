@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def draw_samples(images: Mapping[str, NDArray], captions: Mapping[str, Sequence[str]]) -> Figure:
-    """Draw one row a task, one column an image.
+    """Draw one row per task, one column per image.
 
     Args:
         images: Grey images, ``(B, H, W)``, uint8, by the task's title; every

@@ -52,7 +52,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def results_table(study: Study) -> str:
-    """One row a method: accuracy on every task, group mean, parameters, cost, rate."""
+    """One row per method: accuracy on every task, group mean, parameters, cost, rate."""
     titles = [task["title"] for task in study.suite.tasks.values()]
     rows = []
     for name, method in study.suite.methods.items():
@@ -78,7 +78,7 @@ def results_table(study: Study) -> str:
 
 
 def claims_table(study: Study) -> str:
-    """One row a claim: difference, interval, verdict."""
+    """One row per claim: difference, interval, verdict."""
     rows = []
     for claim in CLAIMS:
         found = study.interval(claim)

@@ -39,7 +39,7 @@ def trained(folder, **model):
 @pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
 def test_both_files_give_the_logits_of_the_model(tmp_path, run_main, capsys, dispatch):
-    arch = TINY_ARCH | dict(num_layers=2)  # an export takes seconds a layer
+    arch = TINY_ARCH | dict(num_layers=2)  # an export takes seconds per layer
     config, model, checkpoint = trained(tmp_path, backbone=dict(arch=arch, dispatch=dispatch))
     run_main(main, config, checkpoint, tmp_path / "out")
     printed = capsys.readouterr().out
