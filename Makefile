@@ -40,7 +40,7 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -m "not long and not slurm"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm"
 
 test-long: install
 	$(RUN) -m pytest -m long

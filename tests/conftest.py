@@ -1,5 +1,6 @@
 """Shared fixtures: small models that build in milliseconds."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 
 from mmdyt.datasets.digits import write_digits
 
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 REPO = Path(__file__).parent.parent
 CONFIGS = REPO / "configs"
