@@ -12,8 +12,9 @@ BUILD := $(wildcard requirements/$(STACK)-build.txt)
 REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs)
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
-NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
-NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
+STUDY := projects/transfer_study
+NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
+NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
 .PHONY: install demo demo-video demo-seg study study-report test test-long test-slurm test-classic \
     lint docs pretrain clean
@@ -39,7 +40,7 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -m "not long and not slurm"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm"
 
 test-long: install
 	$(RUN) -m pytest -m long
@@ -72,15 +73,15 @@ pretrain: install
 # The transfer study: the committed records as a page, in seconds; and everything again, which
 # takes hours on a CPU, goes on where it stopped, and needs Fashion-MNIST only without $(NANO).
 study-report: install
-	$(RUN) tools/study_report.py
+	$(RUN) -m projects.transfer_study.report
 
 study: install $(NANO)
-	$(PY) -m pip install -q -r requirements/study.txt
-	$(RUN) tools/dataset_converters/study.py
-	$(RUN) tools/sweep.py configs/suites/transfer_study_lr.py --launcher local --workers 2
-	$(RUN) tools/sweep.py configs/suites/transfer_study.py --launcher local --workers 2
-	$(RUN) tools/study_collect.py
-	$(RUN) tools/study_report.py
+	$(PY) -m pip install -q -r $(STUDY)/requirements.txt
+	$(RUN) -m projects.transfer_study.write_tasks
+	$(RUN) tools/sweep.py $(STUDY)/configs/suites/transfer_study_lr.py --launcher local --workers 2
+	$(RUN) tools/sweep.py $(STUDY)/configs/suites/transfer_study.py --launcher local --workers 2
+	$(RUN) -m projects.transfer_study.collect
+	$(RUN) -m projects.transfer_study.report
 
 $(NANO): | install
 	$(RUN) tools/dataset_converters/fashion_mnist.py

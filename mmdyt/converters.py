@@ -183,14 +183,16 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     spec = FORMATS[kind]
     entries = spec.entries(_count_blocks(source, spec.block))
     known = {name for entry in entries for name in entry.sources}
-    odd = [key for key in source if key not in known and not key.startswith(spec.ignored)]
-    if odd:
-        raise ValueError(f"{odd[0]!r} is no key of a {kind} checkpoint ({len(odd)} such keys)")
-    lacking = [name for entry in entries for name in entry.sources if name not in source]
-    if lacking:
+    unexpected = [key for key in source if key not in known and not key.startswith(spec.ignored)]
+    if unexpected:
         raise ValueError(
-            f"{lacking[0]!r} is missing: the {kind} checkpoint is incomplete "
-            f"({len(lacking)} keys are missing)"
+            f"{unexpected[0]!r} is not a key of a {kind} checkpoint ({len(unexpected)} such keys)"
+        )
+    missing = [name for entry in entries for name in entry.sources if name not in source]
+    if missing:
+        raise ValueError(
+            f"{missing[0]!r} is missing: the {kind} checkpoint is incomplete "
+            f"({len(missing)} keys are missing)"
         )
     result, shapes = {}, _expected_shapes(source, entries)
     for entry in entries:
@@ -208,7 +210,7 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def _count_blocks(source: Mapping[str, Tensor], before: str) -> int:
-    """Number of blocks that the highest index among the keys tells of."""
+    """Number of blocks, from the highest index among the keys."""
     heads = [key[len(before) :] for key in source if key.startswith(before)]
     indices = [head.replace("/", ".").split(".")[0] for head in heads]
     return max([int(index) + 1 for index in indices if index.isdigit()], default=1)
@@ -217,12 +219,12 @@ def _count_blocks(source: Mapping[str, Tensor], before: str) -> int:
 def _expected_shapes(
     source: Mapping[str, Tensor], entries: Sequence[Entry]
 ) -> dict[str, torch.Size]:
-    """Shapes of the model whose sizes a few of the source's tensors tell."""
+    """Shapes of the model, whose sizes follow from a few of the source's tensors."""
     from mmdyt.integrations.mmpretrain import DyTImageClassifier
 
     by_target = {entry.target: entry for entry in entries}
 
-    def tell(target: str, ndim: int) -> Tensor:
+    def checked(target: str, ndim: int) -> Tensor:
         entry = by_target[target]
         first = source[entry.sources[0]]
         if first.ndim != ndim:
@@ -232,14 +234,14 @@ def _expected_shapes(
             )
         return entry.make([source[name] for name in entry.sources])
 
-    patch = tell("backbone.patch_embed.projection.weight", 4)
-    num_patches = tell("backbone.pos_embed", 3).shape[1] - 1
+    patch = checked("backbone.patch_embed.projection.weight", 4)
+    num_patches = checked("backbone.pos_embed", 3).shape[1] - 1
     grid = math.isqrt(max(num_patches, 0))
     if grid * grid != num_patches or grid == 0:
         name = by_target["backbone.pos_embed"].sources[0]
         raise ValueError(f"{name!r} has the wrong shape: {num_patches} patches are no square")
     num_layers = sum(target.endswith(".ln2.weight") for target in by_target)
-    hidden = tell("backbone.layers.0.ffn.layers.0.0.weight", 2).shape[0]
+    hidden = checked("backbone.layers.0.ffn.layers.0.0.weight", 2).shape[0]
     backbone = dict(
         type="mmdyt.DyTViT",
         arch=dict(
@@ -256,10 +258,10 @@ def _expected_shapes(
     )
     head = None
     if "head.fc.weight" in by_target:
-        bottleneck = tell("backbone.layers.0.adapter.mlp.down.weight", 2).shape[0]
+        bottleneck = checked("backbone.layers.0.adapter.mlp.down.weight", 2).shape[0]
         adapter = dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=bottleneck)
         backbone.update(dispatch="mlp", adapter=adapter)
-        num_classes = tell("head.fc.weight", 2).shape[0]
+        num_classes = checked("head.fc.weight", 2).shape[0]
         head = dict(
             type="mmpretrain.LinearClsHead", num_classes=num_classes, in_channels=patch.shape[0]
         )
@@ -272,7 +274,7 @@ def _released_arguments() -> AbstractContextManager:
     """Let ``weights_only`` read the arguments in the released code's checkpoints.
 
     They are an ``argparse.Namespace`` with an ``EasyDict`` inside, for which a
-    dict stands in. torch before 2.5 cannot be told so and refuses the file.
+    dict stands in. torch before 2.5 has no such list and refuses the file.
     """
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()

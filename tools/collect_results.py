@@ -31,7 +31,7 @@ from mmdyt.evaluation.summary import (
     mean_metric,
 )
 from mmdyt.fileio import atomic_path
-from mmdyt.visualization.study_figures import draw_accuracy_cost, draw_rates_by_layer
+from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>

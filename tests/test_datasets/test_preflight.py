@@ -21,7 +21,7 @@ def write_image(path: Path) -> None:
 
 
 def write_vtab_task(root: Path) -> None:
-    """Six images a list in VTAB-1K's layout, labels 0 to 5."""
+    """Six images per list in VTAB-1K's layout, labels 0 to 5."""
     for name in LISTS:
         paths = [f"images/{name}/{index}.jpg" for index in range(6)]
         for path in paths:
@@ -32,7 +32,7 @@ def write_vtab_task(root: Path) -> None:
 
 @pytest.fixture
 def vtab(tmp_path):
-    """A VTAB-1K config's data sets on a task of six images a list."""
+    """A VTAB-1K config's data sets on a task of six images per list."""
     write_vtab_task(tmp_path)
     config = Config.fromfile(CONFIGS / "image/vtab1k/clevr_dist/vit-b16_dyt.py")
 

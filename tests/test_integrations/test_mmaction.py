@@ -173,7 +173,7 @@ def test_unreadable_videos_are_skipped_and_counted_over_workers(
         collate_fn=pseudo_collate,
         multiprocessing_context=multiprocessing.get_context(start),
     )
-    for _ in range(2 if start == "fork" else 1):  # counted once, not once an epoch
+    for _ in range(2 if start == "fork" else 1):  # counted once, not once per epoch
         batches = list(loader)
         assert sum(len(batch["inputs"]) for batch in batches) == 20
     assert dataset.num_unreadable == 4

@@ -1,5 +1,7 @@
 """Dynamic Tuning in mmsegmentation: losses, inference, weights, bad input, figures."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -381,9 +383,13 @@ def on_meta(config: Config) -> nn.Module:
         return MODELS.build(config.model)
 
 
-@pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("method", METHODS)
-def test_configs_of_every_method_build(name, method):
+def test_configs_of_every_method_build(subtests):
+    for name, method in product(SETS, METHODS):
+        with subtests.test(f"{method} on {name}"):
+            check_config(name, method)
+
+
+def check_config(name: str, method: str) -> None:
     classes, iterations = SETS[name]
     config = Config.fromfile(
         f"{FOLDER}/{name}/upernet_{method}-vit-b16_8xb2-{iterations // 1000}k_{name}-512x512.py"
@@ -400,10 +406,12 @@ def test_configs_of_every_method_build(name, method):
     assert backbone_trains == (method != "linear")
 
 
-@pytest.mark.parametrize("path", ["cityscapes", "pascal_voc12"])
-def test_configs_of_further_data_sets_build(path):
-    config = Config.fromfile(f"{FOLDER}/{path}/upernet_dyt-vit-b16_8xb2-80k_{path}-512x512.py")
-    assert on_meta(config).decode_head.num_classes == config.num_classes
+def test_configs_of_further_data_sets_build(subtests):
+    for name in ("cityscapes", "pascal_voc12"):
+        with subtests.test(name):
+            path = f"{FOLDER}/{name}/upernet_dyt-vit-b16_8xb2-80k_{name}-512x512.py"
+            config = Config.fromfile(path)
+            assert on_meta(config).decode_head.num_classes == config.num_classes
 
 
 @pytest.mark.long

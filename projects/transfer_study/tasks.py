@@ -17,8 +17,8 @@ from PIL import Image
 from rich.progress import track
 from sklearn.datasets import load_digits
 
-from mmdyt.datasets.structured_shapes import SIZE, add_noise, count, locate, orient, resized, turn
 from mmdyt.fileio import atomic_path
+from projects.transfer_study.shapes import SIZE, add_noise, count, locate, orient, resized, turn
 
 NUM_TRAIN, NUM_VAL, NUM_TEST = 800, 200, 1000
 FASHION_ITEMS = Path("assets/fashion_items.npz")

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import label as components
 from scipy.ndimage import rotate
 
-from mmdyt.datasets.structured_shapes import (
+from projects.transfer_study.shapes import (
     MAX_COUNT,
     NUM_LOCATIONS,
     NUM_ORIENTATIONS,

@@ -11,7 +11,7 @@ model = dict(
         adapter=None,
         init_cfg=dict(
             type="Pretrained",
-            checkpoint="assets/vit-nano-p7_fashion-mnist-28px.safetensors",
+            checkpoint="projects/transfer_study/assets/vit-nano-p7_fashion-mnist-28px.safetensors",
             prefix="backbone.",
         ),
     ),

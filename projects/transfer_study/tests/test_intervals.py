@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmdyt.evaluation.claims import Interval, judge, paired_differences, task_interval
+from projects.transfer_study.intervals import Interval, judge, paired_differences, task_interval
 
 
 def runs(values: dict[str, list[float]]) -> dict[tuple[str, int], float]:
@@ -35,7 +35,7 @@ def test_a_task_with_more_seeds_weighs_no_more():
     assert (few.mean, few.low, few.high) == pytest.approx((many.mean, many.low, many.high))
 
 
-def test_equal_methods_are_told_apart_in_one_of_twenty_studies():
+def test_equal_methods_get_a_verdict_in_one_of_twenty_studies():
     """Tasks differ in how they like a method; three seeds of each do not make 21 tasks."""
     rng = np.random.default_rng(1)
     studies = 2000

@@ -1,7 +1,7 @@
 """A task of the transfer study in VTAB-1K's layout: train on 800 + 200, test on ``test.txt``.
 
-``python tools/dataset_converters/study.py`` writes the data folders; the suite
-``configs/suites/transfer_study.py`` names the tasks.
+``python -m projects.transfer_study.write_tasks`` writes the data folders; the suite
+``transfer_study.py`` names the tasks.
 """
 
 data_root = "data/study/digits"

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdyt.datasets import study_tasks
-from mmdyt.datasets.study_tasks import TASKS, write_task
 from mmdyt.engine.suite import Suite
+from projects.transfer_study import tasks
+from projects.transfer_study.tasks import TASKS, write_task
 
 
 @pytest.fixture
 def few(monkeypatch):
     for name, number in (("NUM_TRAIN", 16), ("NUM_VAL", 8), ("NUM_TEST", 8)):
-        monkeypatch.setattr(study_tasks, name, number)
+        monkeypatch.setattr(tasks, name, number)
 
 
 def read(root, split):
@@ -34,10 +34,10 @@ def test_lists_are_vtabs(few, tmp_path, name):
 
 def test_the_suites_classes_are_those_of_the_labels(tmp_path):
     """800 training images show every class, and no other."""
-    suite = Suite.fromfile("configs/suites/transfer_study.py")
+    suite = Suite.fromfile("projects/transfer_study/configs/suites/transfer_study.py")
     assert set(suite.tasks) == set(TASKS)
     for name in ("location", "orientation", "count", "digits"):
-        labels = set(TASKS[name]()[1][: study_tasks.NUM_TRAIN].tolist())
+        labels = set(TASKS[name]()[1][: tasks.NUM_TRAIN].tolist())
         assert labels == set(range(suite.tasks[name]["cfg_options"]["model.head.num_classes"]))
 
 

@@ -6,7 +6,7 @@ candidates alternate in one process, so that a busy machine slows all alike.
 Not among them: nested tensors of jagged layout, which a CPU runs many times
 slower, and flex attention, which a CPU has to compile for every length.
 
-    python tools/analysis_tools/varlen_attention_bench.py --rounds 30
+    python -m projects.benchmarks.varlen_attention --rounds 30
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Render docs/transfer_study.md and its figures from the committed records, in seconds.
+"""Render results.md and its figures from the committed records, in seconds.
 
-``tools/study_collect.py`` makes the records; the page's text is in
-``docs/transfer_study/page.txt``.
+``python -m projects.transfer_study.collect`` makes the records; the page's text
+is in ``page.txt``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmdyt.engine.suite import Suite
-from mmdyt.evaluation.claims import judge
 from mmdyt.fileio import atomic_path, load_from_safetensors
 from mmdyt.structures import DispatchRecord
 from mmdyt.visualization import draw_token_maps
-from mmdyt.visualization.study_figures import draw_accuracy_cost, draw_rates_by_layer, draw_samples
-from tools.study_claims import (
+from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
+from projects.transfer_study.claims import (
     CLAIMS,
     Record,
     Study,
@@ -36,11 +35,14 @@ from tools.study_claims import (
     rates,
     saved_mflops,
 )
+from projects.transfer_study.figures import draw_samples
+from projects.transfer_study.intervals import judge
 
-SUITE = Path("configs/suites/transfer_study.py")
-PAGE = Path("docs/transfer_study.md")
-FOLDER = Path("docs/transfer_study")
-PRETRAINED = Path("assets/vit-nano-p7_fashion-mnist-28px.safetensors")
+HERE = Path("projects/transfer_study")
+SUITE = HERE / "configs/suites/transfer_study.py"
+TEXT, PAGE = HERE / "page.txt", HERE / "results.md"
+FOLDER = HERE / "results"
+PRETRAINED = HERE / "assets/vit-nano-p7_fashion-mnist-28px.safetensors"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,7 +52,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def results_table(study: Study) -> str:
-    """One row a method: accuracy on every task, group mean, parameters, cost, rate."""
+    """One row per method: accuracy on every task, group mean, parameters, cost, rate."""
     titles = [task["title"] for task in study.suite.tasks.values()]
     rows = []
     for name, method in study.suite.methods.items():
@@ -76,7 +78,7 @@ def results_table(study: Study) -> str:
 
 
 def claims_table(study: Study) -> str:
-    """One row a claim: difference, interval, verdict."""
+    """One row per claim: difference, interval, verdict."""
     rows = []
     for claim in CLAIMS:
         found = study.interval(claim)
@@ -146,7 +148,7 @@ def render_page(study: Study, lr_records: Sequence[Record]) -> str:
     first = study.records[0]
     pretrained = load_from_safetensors(str(PRETRAINED))["meta"]
     verdicts = Counter(judge(study.interval(claim), claim.margin) for claim in CLAIMS)
-    return Template((FOLDER / "page.txt").read_text()).substitute(
+    return Template(TEXT.read_text()).substitute(
         coverage=coverage(study),
         results=results_table(study),
         claims=claims_table(study),

@@ -4,7 +4,7 @@
 small that hundreds of tunings of it fit into an hour of two cores.
 """
 
-_base_ = ["./vit-mini-p4_fashion-mnist-28px.py"]
+_base_ = ["../../../../configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py"]
 
 model = dict(
     backbone=dict(

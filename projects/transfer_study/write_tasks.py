@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmdyt.datasets.study_tasks import TASKS, write_task
+from projects.transfer_study.tasks import TASKS, write_task
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

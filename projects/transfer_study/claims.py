@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmdyt.engine.suite import Suite
-from mmdyt.evaluation.claims import Interval, paired_differences, task_interval
+from projects.transfer_study.intervals import Interval, paired_differences, task_interval
 
 Record = dict
 Value = Callable[[Record], float]
@@ -58,8 +58,8 @@ class Claim:
             itself is the difference.
         value: What is compared. Defaults to the accuracy.
         unit: Of the value. Defaults to accuracy points.
-        margin: See :func:`mmdyt.evaluation.claims.judge`. Defaults to 0.0.
-        paper: The paper's figures. Defaults to none at hand.
+        margin: See :func:`projects.transfer_study.intervals.judge`. Defaults to 0.0.
+        paper: The paper's figures. Defaults to none.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """The transfer study: seven small tasks, 19 methods, three seeds.
 
-``make study`` runs it (an hour and more on two cores); ``docs/transfer_study``
-has the results. The learning rates are those that ``transfer_study_lr.py`` found
+``make study`` runs it (an hour and more on two cores); ``results.md`` has
+the results. The learning rates are those that ``transfer_study_lr.py`` found
 best on validation images.
 """
 
@@ -26,7 +26,7 @@ def _method(title: str, leaf: str, lr: float, **options) -> dict:
     options = {f"model.{key.replace('__', '.')}": value for key, value in options.items()}
     return dict(
         title=title,
-        config=f"configs/image/study/{leaf}.py",
+        config=f"projects/transfer_study/configs/{leaf}.py",
         cfg_options={"optim_wrapper.optimizer.lr": lr, **options},
     )
 

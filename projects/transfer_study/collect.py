@@ -1,7 +1,7 @@
-"""Gather what docs/transfer_study.md needs from the finished sweeps of the transfer study.
+"""Gather what the report needs from the finished sweeps of the transfer study.
 
-Writes ``docs/transfer_study/records.json.gz`` and ``pictures.npz``;
-``tools/study_report.py`` renders them.
+Writes ``records.json.gz`` and ``pictures.npz``;
+``python -m projects.transfer_study.report`` renders them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from mmdyt.evaluation import build_uninitialised
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
 
-FOLDER = Path("docs/transfer_study")
+HERE = Path("projects/transfer_study")
+FOLDER = HERE / "results"
 SAMPLES = 10
 MAPPED = {"location": "dyt", "count": "dyt"}  # whose token maps are drawn
 
@@ -70,8 +71,8 @@ def main() -> None:
     parser.add_argument("--lr-out", type=Path, help="the learning rates' sweep; default: its own")
     args = parser.parse_args()
     suites = {
-        "study": Suite.fromfile("configs/suites/transfer_study.py", args.out),
-        "lr": Suite.fromfile("configs/suites/transfer_study_lr.py", args.lr_out),
+        "study": Suite.fromfile(HERE / "configs/suites/transfer_study.py", args.out),
+        "lr": Suite.fromfile(HERE / "configs/suites/transfer_study_lr.py", args.lr_out),
     }
     records = {
         name: [run.record() for run in suite.runs() if run.status() == "done"]

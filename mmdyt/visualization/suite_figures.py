@@ -1,13 +1,12 @@
-"""Figures of a suite: accuracy over cost, activation rate over depth, sample images."""
+"""Figures of a suite: accuracy over cost, activation rate over depth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-# Wong's palette: told apart with any colour vision.
+# Wong's palette: distinguishable with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
@@ -36,10 +35,10 @@ def draw_accuracy_cost(
     groups: Mapping[str, str],
     dense: float | None = None,
 ) -> Figure:
-    """Draw one point a method, mean accuracy over measured cost, named on the right.
+    """Draw one point per method, mean accuracy over measured cost, named on the right.
 
     Args:
-        points: MFLOPs an image and accuracy in % by the method's title.
+        points: MFLOPs per image and accuracy in % by the method's title.
         groups: A name for the legend by the method's title.
         dense: MFLOPs of the plain model, drawn as a line. Defaults to ``None``:
             no line.
@@ -77,7 +76,7 @@ def draw_accuracy_cost(
             va="center",
         )
     axes.set(
-        xlabel="MFLOPs an image (multiply-adds, from the real masks)",
+        xlabel="MFLOPs per image (multiply-adds, from the real masks)",
         ylabel="accuracy, %, mean of the groups",
         ylim=(low, high),
     )
@@ -89,7 +88,7 @@ def draw_accuracy_cost(
 def draw_rates_by_layer(
     rates: Mapping[str, Sequence[Sequence[float]]], targets: Mapping[str, float]
 ) -> Figure:
-    """Draw one line a method: activation rate over depth.
+    """Draw one line per method: activation rate over depth.
 
     Args:
         rates: By title, the rates of all dispatchers of each run, in the order
@@ -117,27 +116,4 @@ def draw_rates_by_layer(
     axes.set_xticks(list(layers))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    return figure
-
-
-def draw_samples(images: Mapping[str, NDArray], captions: Mapping[str, Sequence[str]]) -> Figure:
-    """Draw one row a task, one column an image.
-
-    Args:
-        images: Grey images, ``(B, H, W)``, uint8, by the task's title; every
-            task has as many.
-        captions: A text for every image, by the task's title.
-
-    Returns:
-        The figure.
-    """
-    columns = len(next(iter(images.values())))
-    figure = Figure(figsize=(1.0 * columns + 1.4, 1.15 * len(images)), layout="constrained")
-    axes = figure.subplots(len(images), columns, squeeze=False)
-    for row, (title, batch) in enumerate(images.items()):
-        axes[row, 0].set_ylabel(title, rotation=0, ha="right", va="center")
-        for column, image in enumerate(batch):
-            axes[row, column].imshow(image, cmap="gray", vmin=0, vmax=255)
-            axes[row, column].set_xlabel(captions[title][column], fontsize=8, labelpad=1)
-            axes[row, column].set(xticks=[], yticks=[])
     return figure

@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 
 from mmdyt.engine.suite import Suite, fingerprint
-from mmdyt.evaluation.claims import judge
-from tools.study_claims import CLAIMS, Study, front_minus_back
-from tools.study_report import FOLDER, PAGE, SUITE, coverage, draw, render_page, results_table
+from projects.transfer_study.claims import CLAIMS, Study, front_minus_back
+from projects.transfer_study.intervals import judge
+from projects.transfer_study.report import (
+    FOLDER,
+    PAGE,
+    SUITE,
+    coverage,
+    draw,
+    render_page,
+    results_table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +36,14 @@ def test_the_committed_page_is_what_the_records_render_to(study, records):
 
 
 def test_the_pages_figures_are_those_that_are_drawn(study):
-    shown = re.findall(r"!\[[^\]]*\]\(transfer_study/([^)]+)\)", PAGE.read_text())
+    shown = re.findall(r"!\[[^\]]*\]\(results/([^)]+)\)", PAGE.read_text())
     assert sorted(shown) == sorted(draw(study))
     assert all((FOLDER / name).stat().st_size > 5000 for name in shown)
 
 
 def test_the_records_are_of_the_configs_as_they_stand(study, records):
     """A record of another config would show up here, for one task and every method."""
-    suites = {"study": study.suite, "lr": Suite.fromfile("configs/suites/transfer_study_lr.py")}
+    suites = {"study": study.suite, "lr": Suite.fromfile(SUITE.with_name("transfer_study_lr.py"))}
     for name, suite in suites.items():
         (task,) = ["mnist"]
         found = {r["method"]: r for r in records[name] if r["task"] == task and r["seed"] == 0}

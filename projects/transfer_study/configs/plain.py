@@ -4,9 +4,9 @@ As it stands a linear probe; the suite sets ``model.tuning`` and the task.
 """
 
 _base_ = [
-    "../../_base_/models/study_vit-nano-p7.py",
-    "../../_base_/datasets/study.py",
-    "../../_base_/default_runtime.py",
+    "_base_/vit-nano-p7.py",
+    "_base_/dataset.py",
+    "_base_/runtime.py",
 ]
 
 model = dict(tuning="linear")
