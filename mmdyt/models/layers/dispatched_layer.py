@@ -52,8 +52,8 @@ class DispatchedLayer(nn.Module):
         with_cp (bool): Whether the backward pass computes the branches again
             instead of keeping their activations. Dispatchers and adapters are
             not repeated: a decision is taken once.
-        fixed_rules (dict[str, Rule]): Rules by branch that are set from outside
-            and go before the choice of :meth:`rule`.
+        fixed_rules (dict[str, Rule]): Rules by branch, set from outside: in
+            place of ``skipping``, or of ``dense`` where there is no dispatcher.
         collectors (list): Who wants the records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
 
@@ -145,7 +145,7 @@ class DispatchedLayer(nn.Module):
                 part.drop_prob = float(part.drop_prob)
 
     def run_branches(self, x: Tensor) -> Tensor:
-        """Run the layer's branches in order on the stream, ``(B, N, C)``."""
+        """Run the branches in order on the stream, ``(B, N, C)``."""
         for name in self.variant.branches:
             x = self.run_branch(name, x)
         return x
@@ -177,12 +177,12 @@ class DispatchedLayer(nn.Module):
 
     def rule(self, name: str, mask: Tensor | None) -> rules.Rule:
         """Choose how ``M * Block(x)`` is computed: training masks, inference skips."""
-        if name in self.fixed_rules:
-            return self.fixed_rules[name]
+        if name not in self.dispatcher:
+            return self.fixed_rules.get(name, rules.dense)
         if mask is None:
             return rules.dense
         if not self.training and self.dispatch_mode == "dynamic":
-            return rules.skipping
+            return self.fixed_rules.get(name, rules.skipping)
         # Dropout would draw other noise for some tokens, and stochastic depth draws an image's.
         apart = name in self.token_wise and not is_noisy(self.get_submodule(self.token_wise[name]))
         return rules.active_only if apart and torch.is_grad_enabled() else rules.masked
