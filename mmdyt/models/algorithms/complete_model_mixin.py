@@ -6,8 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
+from mmpretrain.models.peft import LoRAModel
 from torch import Tensor, nn
 
+from mmdyt.models.backbones import DyTSwinTransformer, DyTViT
+from mmdyt.models.backbones.load_checks import require_whole_backbone
 from mmdyt.models.losses import activation_rate, logit_distill_loss, token_rate_loss
 from mmdyt.models.utils import (
     capture,
@@ -19,6 +22,8 @@ from mmdyt.models.utils import (
     refuse_batch_norm,
     set_trainable,
 )
+from mmdyt.models.utils.load_guards import Started, guard_load, tell_config
+from mmdyt.models.utils.model_config import plain_config, resolve_defaults
 from mmdyt.structures import DispatchRecord
 
 
@@ -112,8 +117,19 @@ class CompleteModelMixin:
 
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
         objective = self.default_objective.updated(dyt)
+        # Before the host changes what it is given.
+        config = plain_config(dict(type=type(self), **kwargs, dyt=dyt, tuning=tuning))
         super().__init__(*args, **kwargs)
         assert isinstance(self, nn.Module)
+        self.built_from = config
+        self.resolved_config = resolve_defaults(config)
+        self.started = Started()
+        self._register_state_dict_hook(tell_config)
+        self._register_load_state_dict_pre_hook(guard_load, with_module=True)
+        if not isinstance(self.backbone, (DyTViT, DyTSwinTransformer, LoRAModel)):
+            self.backbone._register_load_state_dict_pre_hook(
+                require_whole_backbone, with_module=True
+            )
         self.objective = objective
         self.tuning = tuning
         set_trainable(self, tuning, self.heads)
@@ -121,6 +137,11 @@ class CompleteModelMixin:
             layer.inactive_share = objective.inactive_share
         if objective.joint_passes:
             refuse_batch_norm(self.get_submodule("backbone"))
+
+    def init_weights(self) -> None:
+        """Initialise the model for training; from now on it also takes single parts."""
+        self.started.done = True
+        super().init_weights()  # type: ignore[misc]
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmpretrain.models.backbones import SwinTransformer
 
-from mmdyt.models.backbones.load_checks import refuse_other_shapes
+from mmdyt.models.backbones.load_checks import require_whole_backbone
 from mmdyt.models.layers import DyTSwinBlock
 from mmdyt.registry import MODELS
 
@@ -58,7 +58,7 @@ class DyTSwinTransformer(SwinTransformer):
                 index=index,
             )
         self._register_load_state_dict_pre_hook(_rename_old_keys, with_module=True)
-        self._register_load_state_dict_pre_hook(refuse_other_shapes, with_module=True)
+        self._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
 
 
 def _rename_old_keys(module: DyTSwinTransformer, state_dict: dict, prefix: str, *_) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones import VisionTransformer
 
-from mmdyt.models.backbones.load_checks import refuse_other_shapes
+from mmdyt.models.backbones.load_checks import require_whole_backbone
 from mmdyt.models.layers import BiasedAttention, DyTEncoderLayer
 from mmdyt.registry import MODELS
 
@@ -82,7 +82,7 @@ class DyTViT(VisionTransformer):
                 num_prefix=self.num_extra_tokens,
             )
             layer.with_cp = with_cp
-        self._register_load_state_dict_pre_hook(refuse_other_shapes, with_module=True)
+        self._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
 
     def _check_tiling(self) -> None:
         patch_size = to_2tuple(self.patch_embed.projection.kernel_size)
