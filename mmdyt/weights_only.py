@@ -26,7 +26,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 OPT_IN = "MMDYT_ALLOW_PICKLE"
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _STATISTICS = ("min", "max", "current", "mean")
-_SCALARS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+_SCALARS = ["bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))]
+_SCALARS += ["float16", "float32", "float64"]
 _multiarray: Any = (np._core if hasattr(np, "_core") else np.core).multiarray  # type: ignore
 
 

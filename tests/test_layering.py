@@ -10,7 +10,14 @@ from tests.conftest import REPO
 # Each may import itself and what stands before it.
 LAYERS = [
     {"mmdyt"},
-    {"mmdyt.registry", "mmdyt.fileio", "mmdyt.structures", "mmdyt.compat", "mmdyt.ops"},
+    {
+        "mmdyt.registry",
+        "mmdyt.fileio",
+        "mmdyt.weights_only",
+        "mmdyt.structures",
+        "mmdyt.compat",
+        "mmdyt.ops",
+    },
     {"mmdyt.models"},
     {"mmdyt.evaluation", "mmdyt.datasets", "mmdyt.visualization"},
     {"mmdyt.engine"},

@@ -18,7 +18,6 @@ from torch import Tensor
 import mmdyt
 import mmdyt.models
 from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
-from mmdyt.models.algorithms import CompleteModelMixin
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.models.utils.load_guards import pretrained_inits
 from mmdyt.models.utils.model_config import plain_config, registered_class
@@ -52,7 +51,7 @@ def save_adapter(
     Raises:
         TypeError: If the model is none of mmdyt's.
     """
-    if not isinstance(model, CompleteModelMixin):
+    if not hasattr(model, "built_from"):
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
         )

@@ -14,7 +14,8 @@ from mmdyt.models.utils.model_config import plain_config
 # A longer schedule, other data workers, another device may follow; not these.
 COMPARED = ("model", "optim_wrapper")
 # Where weights first came from, and how a step is computed.
-FREE = ("init_cfg", "pretrained", "with_cp", "loss_scale", "optim_wrapper.type", "optim_wrapper.dtype")
+FREE = ["init_cfg", "pretrained", "with_cp", "loss_scale"]
+FREE += ["optim_wrapper.type", "optim_wrapper.dtype"]
 
 
 def read_config(text: str) -> dict[str, Any]:

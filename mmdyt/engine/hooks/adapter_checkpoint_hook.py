@@ -12,7 +12,6 @@ from mmengine.model import BaseModel, is_model_wrapper
 from mmdyt.engine.adapter_checkpoint import save_adapter
 from mmdyt.engine.resume_checks import require_same_groups, require_same_run
 from mmdyt.fileio import ADAPTER_META
-from mmdyt.models.algorithms import CompleteModelMixin
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.registry import HOOKS
 
@@ -56,7 +55,7 @@ class AdapterCheckpointHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Write the adapter of the model that is being saved."""
         model = _unwrap(runner.model)
-        if not is_main_process() or not isinstance(model, CompleteModelMixin):
+        if not is_main_process() or not hasattr(model, "built_from"):
             return
         frozen = split_state(model)[1]
         if not frozen:  # full tuning: the whole model is what was trained

@@ -21,6 +21,7 @@ from mmdyt.models.utils import (
     keep_norm_statistics,
     refuse_batch_norm,
     set_trainable,
+    trainable_names,
 )
 from mmdyt.models.utils.load_guards import Started, guard_load, tell_config
 from mmdyt.models.utils.model_config import plain_config, resolve_defaults
@@ -126,13 +127,13 @@ class CompleteModelMixin:
         self.started = Started()
         self._register_state_dict_hook(tell_config)
         self._register_load_state_dict_pre_hook(guard_load, with_module=True)
-        if not isinstance(self.backbone, (DyTViT, DyTSwinTransformer, LoRAModel)):
-            self.backbone._register_load_state_dict_pre_hook(
-                require_whole_backbone, with_module=True
-            )
+        backbone = self.get_submodule("backbone")
+        if not isinstance(backbone, (DyTViT, DyTSwinTransformer, LoRAModel)):
+            backbone._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
         self.objective = objective
         self.tuning = tuning
         set_trainable(self, tuning, self.heads)
+        self.trained_names = frozenset(trainable_names(self))
         for layer in dispatched_layers(self):
             layer.inactive_share = objective.inactive_share
         if objective.joint_passes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from torch import Tensor, nn
+from torch import nn
 
 from mmdyt.models.utils.freeze import added_names
-from mmdyt.models.utils.load_guards import ADDED, describe
+from mmdyt.models.utils.load_guards import ADDED, Fault, compare_states, describe
 
 # What a checkpoint may hold beyond a backbone and what tuning adds: heads, and the parts that a
 # backbone leaves out on request (final_norm=False, out_type, with_cls_token=False, out_indices).
@@ -46,31 +46,21 @@ def require_whole_backbone(module: nn.Module, state_dict: dict, prefix: str, *_)
     given = {
         key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
     }
-    own = module.state_dict()
-    added = added_names(module)
-    missing = [
-        prefix + name
-        for name, tensor in own.items()
-        # Other buffers are counters and index tables, which construction fills.
-        if tensor.is_floating_point() and name not in added and name not in given
-    ]
-    unexpected = [
-        prefix + name
-        for name in given
-        if name not in own and not ADDED.search(name) and not ASIDE.search(name)
-    ]
-    reshaped = [
-        f"{prefix + name} of {tuple(given[name].shape)}, the model has {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if isinstance(given.get(name), Tensor) and given[name].shape != tensor.shape
-    ]
-    if missing or unexpected or reshaped:
+    own, added = module.state_dict(), added_names(module)
+
+    def counts(fault: Fault) -> bool:
+        if fault.kind == "missing":
+            # Other buffers are counters and index tables, which construction fills.
+            return own[fault.name].is_floating_point() and fault.name not in added
+        aside = ADDED.search(fault.name) or ASIDE.search(fault.name)
+        return fault.kind == "of another shape" or not aside
+
+    if faults := [fault for fault in compare_states(given, own) if counts(fault)]:
         raise ValueError(
             f"the checkpoint does not fit {type(module).__name__} (backbone.arch, img_size, "
-            f"patch_size, layer_cfgs, adapter): {describe(missing, unexpected, reshaped)}"
-            f"{_advice(list(state_dict), list(own))}"
+            f"patch_size, layer_cfgs, adapter): {describe(faults)}{_advice(list(given), list(own))}"
         )
-    module.is_filled = True
+    module.is_filled = True  # type: ignore[assignment]
 
 
 def _advice(keys: list[str], own: list[str]) -> str:

@@ -22,17 +22,18 @@ def split_state(
     """Divide a model's state into what trains and what is frozen.
 
     Args:
-        model: A model whose ``requires_grad`` flags are set.
+        model: A :class:`mmdyt.models.algorithms.CompleteModelMixin`. What its
+            ``tuning`` trains counts, not ``requires_grad``, which ``EMAHook``
+            switches off in its copy.
         state_dict: Values to take for the first part, such as averaged ones.
             Defaults to ``None``: the model's own.
 
     Returns:
         Two dicts by name: trainable parameters and buffers; frozen parameters.
     """
+    trained: frozenset[str] = model.trained_names  # type: ignore[assignment]
     # Not out of state_dict(): mmpretrain's LoRAModel leaves its frozen part out of that.
-    frozen = {
-        name: param.data for name, param in model.named_parameters() if not param.requires_grad
-    }
+    frozen = {name: param.data for name, param in model.named_parameters() if name not in trained}
     state = model.state_dict() if state_dict is None else state_dict
     return {name: tensor for name, tensor in state.items() if name not in frozen}, frozen
 
@@ -84,7 +85,7 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         values = tensors[name].detach().cpu().contiguous().flatten()
         digest.update(f"{name} {values.dtype}".encode())
-        digest.update(values.view(torch.uint8).numpy())
+        digest.update(values.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

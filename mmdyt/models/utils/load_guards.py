@@ -8,9 +8,12 @@ mmpretrain's ``get_model`` and inferencers, mmseg's ``init_model``, mmaction's
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 from mmengine.model.weight_init import PretrainedInit
@@ -39,13 +42,39 @@ class Started:
         return self
 
 
-def describe(missing: list[str], unexpected: list[str], reshaped: list[str]) -> str:
+class Fault(NamedTuple):
+    """A key by which a checkpoint and a model differ.
+
+    Args:
+        kind: ``'missing'``, ``'unexpected'`` or ``'of another shape'``.
+        name: The key.
+        told: The key as an error shows it, with shapes.
+    """
+
+    kind: str
+    name: str
+    told: str
+
+
+def compare_states(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[Fault]:
+    """List where the keys and shapes of a checkpoint are not those of a model."""
+    faults = [Fault("missing", name, name) for name in own if name not in given]
+    faults += [Fault("unexpected", name, name) for name in given if name not in own]
+    for name, tensor in own.items():
+        if name in given and given[name].shape != tensor.shape:
+            told = f"{name} is {tuple(given[name].shape)}, the model has {tuple(tensor.shape)}"
+            faults.append(Fault("of another shape", name, told))
+    return faults
+
+
+def describe(faults: Iterable[Fault]) -> str:
     """Say in a line which keys do not match, three of each kind."""
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+    kinds = defaultdict(list)
+    for fault in faults:
+        kinds[fault.kind].append(fault.told)
     return "; ".join(
-        f"{len(names)} {kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        for kind, names in kinds.items()
-        if names
+        f"{len(told)} {kind}: {', '.join(told[:3])}{' ...' if len(told) > 3 else ''}"
+        for kind, told in kinds.items()
     )
 
 
@@ -70,47 +99,41 @@ def guard_load(
         ValueError: Naming what differs: config keys with both values, or the
             keys that are missing, unexpected or of another shape.
     """
-    own, frozen = split_state(model)
-    meta = local_metadata.get(ADAPTER_META)
-    if meta is not None:
-        _check_adapter(model, own, state_dict, prefix, meta)
-        base = _require_base(model, meta)
-        state_dict.update({prefix + name: tensor for name, tensor in base.items()})
-        return
-    # mmpretrain's LoRAModel keeps these to itself, and has loaded them in its constructor.
-    kept = frozen.keys() - model.state_dict().keys()
-    state_dict.update({prefix + name: frozen[name] for name in kept})
-    _check_parts(model, state_dict, prefix, local_metadata)
+    given = {
+        key[len(prefix) :]: value
+        for key, value in state_dict.items()
+        if key[: len(prefix)] == prefix
+    }
+    if (meta := local_metadata.get(ADAPTER_META)) is not None:
+        _check_adapter(model, given, meta)
+        extra = _require_base(model, meta)
+    else:
+        # mmpretrain's LoRAModel keeps these to itself, and has loaded them in its constructor.
+        kept = split_state(model)[1].keys() - model.state_dict().keys()
+        extra = {name: model.get_parameter(name).data for name in kept}
+        for name in _check_parts(model, given, local_metadata):
+            del state_dict[prefix + name]
+    state_dict.update({prefix + name: tensor for name, tensor in extra.items()})
 
 
-def _check_adapter(
-    model: nn.Module, own: dict[str, Tensor], state_dict: dict, prefix: str, meta: dict
-) -> None:
+def _check_adapter(model: nn.Module, given: dict[str, Tensor], meta: dict) -> None:
     told = f"{meta['file']} (trained with {meta.get('config') or 'an unnamed config'})"
     if meta["format"] != ADAPTER_FORMAT:
         raise ValueError(
             f"{told} is of format {meta['format']}, which does not say enough of its model; "
-            f"this version reads {ADAPTER_FORMAT}: save it anew from the run's epoch_*.pth"
+            f"this version reads {ADAPTER_FORMAT}: load the run's epoch_*.pth instead, and save it "
+            "with mmdyt.save_adapter"
         )
-    differences = config_differences(meta["resolved"], model.resolved_config)  # type: ignore
-    given = {key[len(prefix) :]: value for key, value in state_dict.items()}
-    missing = sorted(own.keys() - given.keys())
-    unexpected = sorted(given.keys() - own.keys())
-    reshaped = [
-        f"{name} of {tuple(given[name].shape)}, the model has {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
-    if differences:
+    _refuse_differences(told, meta["resolved"], model)
+    if faults := compare_states(given, split_state(model)[0]):
+        raise ValueError(f"{told} does not match this model: {describe(faults)}")
+
+
+def _refuse_differences(told: str, theirs: dict, model: nn.Module) -> None:
+    ours: dict = model.resolved_config  # type: ignore[assignment]
+    if differences := config_differences(theirs, ours):
         more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
-        raise ValueError(
-            f"{told} belongs to another model: {'; '.join(differences[:5])}{more}. "
-            "mmdyt.load_adapter builds the model that the file describes"
-        )
-    if missing or unexpected or reshaped:
-        raise ValueError(
-            f"{told} does not match this model: {describe(missing, unexpected, reshaped)}"
-        )
+        raise ValueError(f"{told} belongs to another model: {'; '.join(differences[:5])}{more}")
 
 
 def _require_base(model: nn.Module, meta: dict) -> dict[str, Tensor]:
@@ -151,9 +174,7 @@ def pretrained_inits(model: nn.Module) -> list[dict]:
             if one.get("type") in ("Pretrained", PretrainedInit):
                 prefix = one.get("prefix") if path else "backbone."
                 checkpoint = str(one["checkpoint"])
-                found.append(
-                    dict(module=path or "backbone", checkpoint=checkpoint, prefix=prefix)
-                )
+                found.append(dict(module=path or "backbone", checkpoint=checkpoint, prefix=prefix))
     return found
 
 
@@ -168,55 +189,32 @@ def _load_base(model: nn.Module, init_cfg: dict, file: str) -> None:
         ) from error
 
 
-def _check_parts(model: nn.Module, state_dict: dict, prefix: str, local_metadata: dict) -> None:
-    given = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
-    own, added = model.state_dict(), added_names(model)
-    backbone = {name for name in own if name.startswith("backbone.") and name not in added}
-    wrong: dict[str, list[list[str]]] = defaultdict(lambda: [[], [], []])
-    for name, tensor in own.items():
-        if name in backbone or "num_batches_tracked" in name:
-            continue
-        if name not in given:
-            wrong[_part(name)][0].append(name)
-        elif state_dict[given[name]].shape != tensor.shape:
-            shapes = tuple(state_dict[given[name]].shape), tuple(tensor.shape)
-            wrong[_part(name)][2].append(f"{name} of {shapes[0]}, the model has {shapes[1]}")
-    for name in given.keys() - own.keys():
-        if not name.startswith("backbone.") or ADDED.search(name):
-            wrong[_part(name)][1].append(name)
-    started: bool = model.started.done  # type: ignore[union-attr, assignment]
-    if not started:
-        _check_whole(model, wrong, local_metadata)
-        return
-    for part, kinds in wrong.items():
-        told = describe(*map(sorted, kinds))
-        if part == "backbone":
-            if kinds[1] or kinds[2] or len(kinds[0]) < len(added):
-                raise ValueError(
-                    f"the checkpoint's adapters and dispatchers do not fit the model "
-                    f"(backbone.dispatch, num_dense_layers, adapter, dispatcher): {told}"
-                )
-            continue
-        for name in [name for name in given if _part(name) == part]:
-            del state_dict[given[name]]
-        print_log(
-            f"model.{part} starts anew, as the checkpoint's does not fit: {told}", "current", 30
-        )
-
-
-def _check_whole(model: nn.Module, wrong: dict, local_metadata: dict) -> None:
-    if wrong:
-        kinds = [sorted(sum((parts[kind] for parts in wrong.values()), [])) for kind in range(3)]
+def _check_parts(model: nn.Module, given: dict[str, Tensor], local_metadata: dict) -> list[str]:
+    """Check a file that is no adapter file; return the keys of heads that start anew."""
+    added = added_names(model)
+    faults: dict[str, list[Fault]] = defaultdict(list)
+    for fault in compare_states(given, model.state_dict()):
+        part = fault.name.split(".", 1)[0]
+        # The rest of the backbone is the business of the backbone's own hook.
+        ours = part != "backbone" or fault.name in added or ADDED.search(fault.name)
+        if ours and "num_batches_tracked" not in fault.name:
+            faults[part].append(fault)
+    if not model.started.done:  # type: ignore[union-attr]
+        if faults:
+            raise ValueError(
+                f"the checkpoint does not hold this model: {describe(chain(*faults.values()))}. A "
+                "model to be trained from pre-trained weights takes them in backbone.init_cfg, or "
+                "after init_weights()"
+            )
+        if CONFIG_META in local_metadata:
+            _refuse_differences("the checkpoint", local_metadata[CONFIG_META], model)
+    missing = {fault.name for fault in faults["backbone"] if fault.kind == "missing"}
+    if len(missing) < len(faults["backbone"]) or missing not in (set(), added):
         raise ValueError(
-            f"the checkpoint does not hold this model: {describe(*kinds)}. A model to be trained "
-            "from pre-trained weights takes them in backbone.init_cfg, or after init_weights()"
+            "the checkpoint's adapters and dispatchers do not fit the model (backbone.dispatch, "
+            f"num_dense_layers, adapter, dispatcher): {describe(faults['backbone'])}"
         )
-    theirs = local_metadata.get(CONFIG_META)
-    if theirs and (differences := config_differences(theirs, model.resolved_config)):  # type: ignore
-        raise ValueError(
-            f"the checkpoint belongs to another model: {'; '.join(differences[:5])}"
-        )
-
-
-def _part(name: str) -> str:
-    return name.split(".", 1)[0]
+    for part in faults.keys() - {"backbone"}:
+        told = f"model.{part} starts anew, as the checkpoint has another: {describe(faults[part])}"
+        print_log(told, "current", logging.WARNING)
+    return [name for name in given if name.split(".", 1)[0] in faults.keys() - {"backbone"}]

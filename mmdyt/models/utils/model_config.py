@@ -93,7 +93,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     for parent in cls.__mro__:
         if "__init__" not in parent.__dict__:
             continue
-        parameters = inspect.signature(parent.__init__).parameters.values()
+        parameters = inspect.signature(parent.__dict__["__init__"]).parameters.values()
         for parameter in parameters:
             if parameter.default is not parameter.empty:
                 found.setdefault(parameter.name, plain_config(parameter.default))
