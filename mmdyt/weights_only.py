@@ -12,6 +12,7 @@ import functools
 import logging
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,12 +95,12 @@ def load_data(file: str | Path, map_location: Any = None) -> Any:
 
 def _refusal(file: str | Path, error: Exception) -> str:
     reason = str(error)
-    if "nsupported" not in reason and "reduce" not in reason and "getattr" not in reason:
-        return f"{file} is damaged or no checkpoint: {reason.splitlines()[0]}"
-    named = next((line for line in reason.splitlines() if "nsupported" in line), reason)
+    named = re.search(r"(?:global:? )+(\S+)|getattr.*|function (\S+)|Can only .*", reason, re.I)
+    if named is None:
+        return f"{file} is damaged or no checkpoint: {(reason.splitlines() or ['empty'])[0]}"
     return (
-        f"{file} holds more than data, and reading it could run code: {named.strip()[:200]} "
-        f"If the file is your own, {OPT_IN}=1 in the environment reads it all the same and runs "
+        f"{file} holds more than data: it names {named[1] or named[2] or named[0]}, which reading "
+        f"it could run. If the file is your own, {OPT_IN}=1 in the environment reads it, and runs "
         "whatever code it names; then save its state_dict alone"
     )
 
