@@ -78,6 +78,7 @@ def test_a_crafted_file_runs_nothing(tmp_path, loader, old_torch, monkeypatch):
     assert not made.exists()
 
     torch.save(dict(state_dict=state(), meta=dict(trusted=Touch(made))), file)
+    monkeypatch.undo()
     monkeypatch.setenv(weights_only.OPT_IN, "1")
     CheckpointLoader.load_checkpoint(file)
     assert made.exists(), "who trusts a file gets what it names"

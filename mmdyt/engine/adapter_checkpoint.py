@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import ast
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,7 +60,7 @@ def save_adapter(
     facts = dict(
         format=ADAPTER_FORMAT,
         mmdyt_version=mmdyt.__version__,
-        model=model.built_from,
+        model=repr(model.built_from),  # not JSON, which knows no tuples
         resolved=model.resolved_config,
         scope=scope.scope_name if scope is not None else "mmpretrain",
         integration=type(model).__module__,
@@ -96,7 +96,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
         )
     if meta["integration"].startswith(INTEGRATIONS):  # nothing else that a file names is imported
         importlib.import_module(meta["integration"])
-    config = copy.deepcopy(meta["model"])
+    config = ast.literal_eval(meta["model"])
     if base is not None:
         _set_base(config, str(base))
     with DefaultScope.overwrite_default_scope(meta["scope"]):
@@ -140,6 +140,6 @@ def _types(config: Any) -> Iterator[str]:
             # Names of modules, and initialisers, which have a registry of their own.
             if key not in ("targets", "init_cfg"):
                 yield from _types(child)
-    elif isinstance(config, list):
+    elif isinstance(config, (list, tuple)):
         for child in config:
             yield from _types(child)

@@ -85,11 +85,11 @@ def _leaves(value: Any, path: str):
         for key, child in value.items():
             if key not in FREE and f"{path}.{key}" not in FREE:
                 yield from _leaves(child, f"{path}.{key}")
-    elif isinstance(value, list) and any(isinstance(child, dict) for child in value):
+    elif isinstance(value, (list, tuple)) and any(isinstance(child, dict) for child in value):
         for index, child in enumerate(value):
             yield from _leaves(child, f"{path}.{index}")
     else:
-        yield path, value
+        yield path, list(value) if isinstance(value, tuple) else value
 
 
 def require_same_groups(stored: dict | None, optim_wrapper: Any, model: nn.Module) -> None:

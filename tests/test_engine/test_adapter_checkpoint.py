@@ -1,5 +1,6 @@
 """Adapter files: small, the trained model whoever loads them, refused where they do not belong."""
 
+import ast
 import subprocess
 import sys
 
@@ -249,7 +250,8 @@ def test_a_crafted_file_builds_registered_model_parts_only(trained, tmp_path):
     _, file = trained
     content = load_from_safetensors(file)
     for evil in ("os.system", "subprocess.Popen", "mmdyt.fileio.save_safetensors", "antigravity"):
-        meta = content["meta"] | dict(model=dict(content["meta"]["model"], neck=dict(type=evil)))
+        config = dict(ast.literal_eval(content["meta"]["model"]), neck=dict(type=evil))
+        meta = content["meta"] | dict(model=repr(config))
         save_safetensors(tmp_path / "evil.safetensors", content["state_dict"], meta)
         with pytest.raises(ValueError, match=rf"asks for type='{evil}'"):
             mmdyt.load_adapter(tmp_path / "evil.safetensors")

@@ -54,11 +54,11 @@ def registered_class(name: str) -> type[nn.Module] | None:
 
 
 def plain_config(value: Any) -> Any:
-    """Turn a config into what JSON holds: dicts, lists, strings, numbers."""
+    """Turn a config into literals: dicts, lists, tuples, strings, numbers."""
     if isinstance(value, dict):
         return {str(key): plain_config(child) for key, child in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain_config(child) for child in value]
+    if isinstance(value, (list, tuple)):  # some heads insist on a tuple
+        return (tuple if isinstance(value, tuple) else list)(map(plain_config, value))
     if isinstance(value, type):
         return registered_name(value)
     if hasattr(value, "tolist"):  # numpy, torch
@@ -76,7 +76,7 @@ def resolve_defaults(config: Any) -> Any:
         A copy, in which the arguments that the config leaves out stand with the
         defaults of the class and of the parents that it hands ``**kwargs`` to.
     """
-    if isinstance(config, list):
+    if isinstance(config, (list, tuple)):
         return [resolve_defaults(child) for child in config]
     if not isinstance(config, dict):
         return config
