@@ -1,6 +1,7 @@
 """Adapter files: small, the trained model whoever loads them, refused where they do not belong."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,23 @@ def test_lora_is_an_adapter_too(base, tmp_path):
     assert torch.equal(logits(model), logits(mmdyt.load_adapter(file, tmp_path / "base.pth")))
     with pytest.raises(ValueError, match="other base weights"):
         load_checkpoint(lora(base, 2, init_cfg=None), file)
+
+
+def test_the_code_of_the_page_runs(trained, base, tmp_path, monkeypatch):
+    model, file = trained
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work_dirs/my_run").mkdir(parents=True)
+    (tmp_path / "adapter.safetensors").rename("work_dirs/my_run/adapter.safetensors")
+    pipeline = [dict(type="PackInputs")]
+    cfg = Config(dict(model=config(base), test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    cfg.test_dataloader.dataset.type = "CustomDataset"
+    cfg.dump("my_config.py")
+    page = (REPO / "docs/inference.md").read_text()
+    namespace: dict = {}
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.M):
+        exec(code, namespace)
+        assert torch.equal(logits(namespace["model"]), logits(model))
+    assert (tmp_path / "adapter.safetensors").exists()
 
 
 BOTTLENECK = dict(type="mmdyt.BottleneckAdapter")
