@@ -80,6 +80,11 @@ def load_data(file: str | Path, map_location: Any = None) -> Any:
     path = Path(file).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {file}")
+    if path.suffix == ".npz":
+        raise ValueError(
+            f"{file} is an archive of numpy arrays: if it is AugReg's, convert it with "
+            "tools/model_converters/augreg_npz_to_mmdyt.py"
+        )
     try:
         if hasattr(torch.serialization, "safe_globals"):
             harmless: list = [(value, name) for name, value in HARMLESS.items()]

@@ -124,5 +124,8 @@ def test_damaged_files_are_named(tmp_path, content, old_torch):
     (tmp_path / "damaged.pth").write_bytes(content)
     with pytest.raises(ValueError, match=r"damaged\.pth is damaged or no checkpoint"):
         CheckpointLoader.load_checkpoint(str(tmp_path / "damaged.pth"))
+    np.savez(tmp_path / "augreg.npz", cls=np.zeros(3))
+    with pytest.raises(ValueError, match=r"convert it with .*augreg_npz_to_mmdyt\.py"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / "augreg.npz"))
     with pytest.raises(FileNotFoundError, match=r"none\.pth"):
         CheckpointLoader.load_checkpoint(str(tmp_path / "none.pth"))

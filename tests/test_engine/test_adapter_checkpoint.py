@@ -167,7 +167,7 @@ def test_lora_is_an_adapter_too(base, tmp_path):
 
 
 def test_the_code_of_the_page_runs(trained, base, tmp_path, monkeypatch):
-    model, file = trained
+    model, _ = trained
     monkeypatch.chdir(tmp_path)
     (tmp_path / "work_dirs/my_run").mkdir(parents=True)
     (tmp_path / "adapter.safetensors").rename("work_dirs/my_run/adapter.safetensors")

@@ -43,7 +43,9 @@ class AdapterCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         """Say so where the run trains on frozen weights that no file filled."""
         backbone = getattr(_unwrap(runner.model), "backbone", None)
-        if backbone is None or any(hasattr(part, "is_filled") for part in backbone.modules()):
+        if backbone is None or any(
+            getattr(part, "is_filled", False) for part in backbone.modules()
+        ):
             return
         if any(not param.requires_grad for param in backbone.parameters()):
             runner.logger.log(

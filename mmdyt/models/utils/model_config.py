@@ -14,7 +14,7 @@ from torch import nn
 # Keys of training, of initialisation and of how a test runs: the model computes the same.
 INDIFFERENT = re.compile(
     r"(^|_)drop|^loss|^(init_cfg|pretrained|train_cfg|test_cfg|dyt|tuning|with_cp|tau|topk|cal_acc"
-    r"|frozen_stages|norm_eval|sampler|ignore_index|average_clips|type)$"
+    r"|frozen_stages|norm_eval|sampler|ignore_index|average_clips|requires_grad|type)$"
 )
 # What a preprocessor does to values; the rest is padding, batching and augmentation.
 NORMALISATION = ("mean", "std", "to_rgb", "bgr_to_rgb", "rgb_to_bgr", "format_shape")
@@ -134,7 +134,9 @@ def _leaves(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
             continue
         if key == "type":
             # Without its scope: 'LinearClsHead' in mmpretrain's is 'mmpretrain.LinearClsHead'.
-            yield ".".join((*path, "type")), str(child).rpartition(".")[2]
+            # SyncBN is BN in a test.
+            bare = str(child).rpartition(".")[2].removeprefix("Sync")
+            yield ".".join((*path, "type")), bare
         if not INDIFFERENT.search(str(key)):
             yield from _leaves(child, (*path, str(key)))
 
