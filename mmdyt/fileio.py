@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from mmdyt.weights_only import guard_loaders
+
+ADAPTER_FORMAT = "mmdyt-adapter-2"
+ADAPTER_META = "mmdyt_adapter"
 
 
 @contextmanager
@@ -63,7 +70,9 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         map_location: Device of the tensors. Defaults to ``None``, the CPU.
 
     Returns:
-        ``dict(state_dict=..., meta=...)``.
+        ``dict(state_dict=..., meta=...)``. What an adapter file says of itself
+        also stands in the ``_metadata`` of its ``state_dict``, which every
+        loader hands on to the model's load hooks.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -73,8 +82,15 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         raise FileNotFoundError(f"no checkpoint at {filename}")
     try:
         with safe_open(filename, framework="pt", device=str(map_location or "cpu")) as file:
-            state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            state_dict: Any = OrderedDict((name, file.get_tensor(name)) for name in names)
             meta = json.loads((file.metadata() or {}).get("meta", "{}"))
     except SafetensorError as error:
         raise ValueError(f"{filename} is not a complete safetensors file: {error}") from error
+    if meta.get("format", "").startswith("mmdyt-adapter"):
+        state_dict._metadata = {"": {ADAPTER_META: dict(meta, file=str(filename))}}
     return dict(state_dict=state_dict, meta=meta)
+
+
+load_from_safetensors.reads_data_only = True  # type: ignore[attr-defined]
+guard_loaders()

@@ -8,7 +8,15 @@ from tests.conftest import REPO
 # Each may import itself and what stands before it.
 LAYERS = [
     {"mmdyt"},
-    {"mmdyt.checks", "mmdyt.registry", "mmdyt.fileio", "mmdyt.structures", "mmdyt.compat", "mmdyt.ops"},
+    {
+        "mmdyt.checks",
+        "mmdyt.compat",
+        "mmdyt.fileio",
+        "mmdyt.ops",
+        "mmdyt.registry",
+        "mmdyt.structures",
+        "mmdyt.weights_only",
+    },
     {"mmdyt.models"},
     {"mmdyt.evaluation", "mmdyt.datasets", "mmdyt.visualization"},
     {"mmdyt.engine"},

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+import mmdyt.fileio  # noqa: F401  (weight files are read as data, whatever the config)
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 
 

@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmdyt.engine.adapter_checkpoint import load_adapter
+import mmdyt
 from mmdyt.engine.suite import Suite, SuiteRun
-from mmdyt.evaluation import build_uninitialised
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
 
@@ -53,10 +52,7 @@ def token_masks(run: SuiteRun, images: NDArray) -> NDArray:
     Returns:
         Which patches were active, ``(L, B, N)``, bool, without prefix tokens.
     """
-    model = build_uninitialised(run.config())
-    model.init_weights()  # type: ignore[operator]
-    load_adapter(model, run.work_dir / "adapter.safetensors")
-    model.eval()
+    model = mmdyt.load_adapter(run.work_dir / "adapter.safetensors")
     grey = torch.from_numpy(images).float()  # (B, H, W)
     rgb = ((grey - 127.5) / 127.5)[:, None].expand(-1, 3, -1, -1)  # -> (B, 3, H, W)
     with collect_dispatch(model) as records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmengine.model.weight_init import trunc_normal_
 from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones import VisionTransformer
 
@@ -50,6 +51,16 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
             )
         grid = self.patch_resolution
         BiasedAttention.from_attention(layer.attn, grid, self.num_extra_tokens)
+
+    def init_weights(self) -> None:
+        """Initialise, and keep the position embedding of a pre-trained file.
+
+        The parent draws it anew where ``init_cfg`` is a list.
+        """
+        self.is_filled = False
+        super(VisionTransformer, self).init_weights()
+        if self.pos_embed is not None and not self.is_filled:
+            trunc_normal_(self.pos_embed, std=0.02)
 
     def _check_tiling(self) -> None:
         patch_size = to_2tuple(self.patch_embed.projection.kernel_size)
