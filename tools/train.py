@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from mmdyt.engine.checkpoints import use_safe_checkpoints
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 
 
@@ -70,6 +71,7 @@ def main() -> None:
     args = parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = merge_args(Config.fromfile(args.config), args)
+    use_safe_checkpoints(cfg)
     require_amp_device(cfg)
     join_cpu_processes(cfg)
     Runner.from_cfg(cfg).train()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmdyt.ops.rank_rand import rank_rand
+
 
 def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> Tensor:
     """Sample a hard mask that has the gradient of the soft one.
@@ -19,7 +21,8 @@ def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> 
     uniform draw.
 
     The noise and the sigmoid are computed in float32 whatever the dtype of
-    ``logits``: in bfloat16 the tail of the noise collapses.
+    ``logits``: in bfloat16 the tail of the noise collapses. Data-parallel
+    processes draw different noise.
 
     Args:
         logits: Dispatcher logits of any shape, usually ``(B, N)``.
@@ -32,7 +35,7 @@ def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> 
     """
     logits = logits.float()
     # The clamp keeps both logarithms finite at the ends of [0, 1).
-    uniform = torch.rand_like(logits).clamp_(1e-7, 1 - 1e-7)
+    uniform = rank_rand(logits.shape, logits.device).clamp_(1e-7, 1 - 1e-7)
     soft = torch.sigmoid((logits + uniform.log() - torch.log1p(-uniform)) / tau)
     hard = (soft >= threshold).to(soft.dtype)
     # In this order the value is exactly 0 or 1: `hard - soft + soft` may round.
