@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 POINTER = "last_checkpoint"
-_NUMBERED = re.compile(r"(?!best_).*_(\d+)\.pth")
+_NUMBERED = re.compile(r"(?!best_|\.).*_(\d+)\.pth")
 
 
 def is_complete(path: Path) -> bool:

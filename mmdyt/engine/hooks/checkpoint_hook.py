@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from mmdyt.engine.checkpoints import POINTER, newest_checkpoint, set_aside
 from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
 from mmdyt.fileio import atomic_path, remove_leftovers
 from mmdyt.registry import HOOKS
+
+OUTDATED = "outdated_ckpts"
 
 
 class _LateRemoval(LocalBackend):
@@ -95,17 +96,21 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.file_backend = _LateRemoval()
         dist.barrier()  # all processes have loaded what they start from
         if dist.is_main_process():
-            for folder in {Path(runner.work_dir), Path(self.out_dir)}:
-                if folder.is_dir():
-                    remove_leftovers(folder)
-            if not runner._resume:
-                self._set_aside(runner)
+            self._tidy(runner)
         if self.save_best and runner.iter and self._validation_is_due(runner):
             runner.val_loop.run()
 
-    def _set_aside(self, runner) -> None:
-        """Move what an earlier run left."""
+    def _tidy(self, runner) -> None:
+        """Remove what a kill left, or move what an earlier run left."""
         work_dir, pattern = Path(runner.work_dir), self.filename_tmpl.format("*")
+        for folder in {work_dir, Path(self.out_dir)}:
+            if folder.is_dir():
+                remove_leftovers(folder)
+        if runner._resume:
+            resumed = Path(runner._load_from or work_dir)
+            for name in runner.message_hub.runtime_info.get(OUTDATED, []):
+                resumed.with_name(name).unlink(missing_ok=True)
+            return
         adapters = [hook for hook in runner.hooks if isinstance(hook, AdapterCheckpointHook)]
         files = [
             work_dir / POINTER,
@@ -139,16 +144,18 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
         """Write the checkpoint, then the pointer to it, then delete what is outdated."""
-        outdated: list[int] = []
-        if self.max_keep_ckpts > 0:
-            steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
-            # What is to be deleted is still named: after a kill, the resumed run deletes it.
-            runner.message_hub.update_info("keep_ckpt_ids", steps)
-            outdated = steps[: -self.max_keep_ckpts]
-            self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
+        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                old = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+                self.file_backend.remove(Path(self.out_dir) / old)
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        # For the run that resumes from here, if a kill comes before they are deleted.
+        outdated = [path.name for path in self.file_backend.outdated]
+        runner.message_hub.update_info(OUTDATED, outdated)
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -159,13 +166,10 @@ class CheckpointHook(MMEngineCheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if not dist.is_main_process():
-            return
-        with atomic_path(Path(runner.work_dir) / POINTER) as path:
-            path.write_text(self.last_ckpt)
-        for old in outdated:
-            self.file_backend.remove(Path(self.out_dir) / self.filename_tmpl.format(old))
-        self.file_backend.remove_outdated()
+        if dist.is_main_process():
+            with atomic_path(Path(runner.work_dir) / POINTER) as path:
+                path.write_text(self.last_ckpt)
+            self.file_backend.remove_outdated()
 
 
 @contextmanager
