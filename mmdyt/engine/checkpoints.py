@@ -78,10 +78,11 @@ def use_safe_checkpoints(cfg: Config) -> None:
     Args:
         cfg: A runner's config; ``default_hooks.checkpoint.type`` is changed.
     """
-    hooks = cfg.setdefault("default_hooks", {})
-    hook = hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))
+    default = dict(type="CheckpointHook", interval=1)  # mmengine's, where a config says nothing
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint", default)
     if hook and hook["type"] in ("CheckpointHook", "mmengine.CheckpointHook"):
-        hook["type"] = "mmdyt.CheckpointHook"
+        own = dict(hook, type="mmdyt.CheckpointHook")
+        cfg.merge_from_dict(dict(default_hooks=dict(checkpoint=own)))
 
 
 def set_aside(paths: Iterable[Path], work_dir: Path) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -101,9 +102,7 @@ def segmentation_config(root: Path) -> Config:
         dict(
             model=dict(
                 data_preprocessor=dict(size=(32, 32)),
-                backbone=dict(
-                    arch=TINY_ARCH, init_cfg=None, img_size=32, out_indices=[0, 1, 2]
-                ),
+                backbone=dict(arch=TINY_ARCH, init_cfg=None, img_size=32, out_indices=[0, 1, 2]),
                 decode_head=dict(in_channels=[32] * 3, in_index=[0, 1, 2], channels=8),
             ),
             train_dataloader=data | dict(dataset=data["dataset"] | dict(pipeline=pipeline)),
@@ -198,12 +197,15 @@ def run_forked(cfg: Config, hooks: Sequence[Hook] = (), kill_after: float | None
         kill_after: Seconds from the start of the training to a SIGKILL.
             Defaults to ``None``: none.
     """
+    with tempfile.TemporaryFile() as log:
+        return _run_forked(cfg, hooks, kill_after, log)
+
+
+def _run_forked(cfg: Config, hooks: Sequence[Hook], kill_after: float | None, log) -> Outcome:
     reader, writer = os.pipe()
-    log = Path(cfg.work_dir).with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
     child = os.fork()
     if not child:
-        _in_child(log, lambda: _train(cfg, [*hooks, Teller(writer)]))
+        _in_child(log.fileno(), lambda: _train(cfg, [*hooks, Teller(writer)]))
     os.close(writer)
     told = os.read(reader, 1)  # waits for the start of the training, or the end
     started = time.monotonic()
@@ -215,6 +217,7 @@ def run_forked(cfg: Config, hooks: Sequence[Hook] = (), kill_after: float | None
     os.set_blocking(reader, False)  # data workers of a killed run may still hold the pipe
     lines = (told + os.read(reader, 1 << 16)).decode().split("\n") if told else []
     os.close(reader)
+    log.seek(0)
     values: dict[str, int] = {}
     for line in lines:
         if " " in line:
@@ -224,16 +227,15 @@ def run_forked(cfg: Config, hooks: Sequence[Hook] = (), kill_after: float | None
         values.get("start"),
         values.get("saved", 0),
         seconds,
-        log.read_text(errors="replace"),
+        log.read().decode(errors="replace"),
     )
 
 
-def _in_child(log: Path, function: Callable[[], None]) -> None:
+def _in_child(log: int, function: Callable[[], None]) -> None:
     status = 1
     try:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         function()
         status = 0
@@ -279,8 +281,8 @@ def listing(work_dir: Path) -> list[str]:
 def result(work_dir: Path) -> dict:
     """Load what a finished run leaves: weights, optimiser, schedules, best weights."""
     loaded = {}
-    for path in work_dir.glob("*.pth"):
-        checkpoint = torch.load(path, weights_only=False)
+    for path in work_dir.glob("[!.]*.pth"):
+        checkpoint = torch.load(path, weights_only=False) if is_complete(path) else {}
         keys = ("state_dict", "optimizer", "param_schedulers")
         loaded[path.name] = {key: checkpoint[key] for key in keys if key in checkpoint}
     return loaded

@@ -51,7 +51,9 @@ class Tally:
             f"|---|---|{'---|' * (len(names) + 1)}",
         ]
         for (kind, hooks), fates in self.rows.items():
-            counts = Counter(f.name for f in fields(Fate) for fate in fates if getattr(fate, f.name))
+            counts = Counter(
+                f.name for f in fields(Fate) for fate in fates if getattr(fate, f.name)
+            )
             cells = [str(counts[field.name]) for field in fields(Fate)]
             lines.append(f"| {kind} | {hooks} | {len(fates)} | {' | '.join(cells)} |")
         return "\n".join(lines)

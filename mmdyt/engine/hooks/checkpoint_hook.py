@@ -97,7 +97,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         dist.barrier()  # all processes have loaded what they start from
         if dist.is_main_process():
             self._tidy(runner)
-        if self.save_best and runner.iter and self._validation_is_due(runner):
+        if self.save_best and runner._resume and self._validation_is_due(runner):
+            self.last_ckpt = runner._load_from  # a new best one is noted there too
             runner.val_loop.run()
 
     def _tidy(self, runner) -> None:
@@ -132,7 +133,8 @@ class CheckpointHook(MMEngineCheckpointHook):
             return False
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
-        return done >= loop.val_begin and (done % loop.val_interval == 0 or done == last)
+        at_interval = done % loop.val_interval == 0 or done == last
+        return at_interval and done >= max(loop.val_begin, 1)
 
     def _save_checkpoint(self, runner) -> None:
         with _named_errors(runner):
@@ -181,5 +183,5 @@ def _named_errors(runner) -> Iterator[None]:
         pointer = Path(runner.work_dir) / POINTER
         last = pointer.read_text().strip() if pointer.is_file() else None
         stands = f"{last} stands, and --resume goes on from it" if last else "there was none before"
-        told = f"{error.strerror or error}: the checkpoint of iteration {runner.iter + 1} was not"
-        raise OSError(error.errno, f"{told} saved; {stands}", error.filename) from error
+        told = f"{error.strerror or error}, the checkpoint was not saved; {stands}"
+        raise OSError(error.errno, told, error.filename) from error
