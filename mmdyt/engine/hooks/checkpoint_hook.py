@@ -119,11 +119,11 @@ class CheckpointHook(MMEngineCheckpointHook):
             *Path(self.out_dir).glob(pattern),
             *Path(self.out_dir).glob(f"best_*{pattern}"),
         ]
-        folder = set_aside(files, work_dir)
-        if folder:
+        moved = set_aside(files, work_dir)
+        if moved:
             runner.logger.warning(
                 f"{work_dir} holds the checkpoints of an earlier run, which this one does not "
-                f"resume (--resume, resume=True): they are now in {folder}"
+                f"resume (--resume, resume=True): they are now in {moved}"
             )
 
     @staticmethod
