@@ -1,5 +1,5 @@
-# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-slurm |
-#      test-classic | lint | docs | pretrain | clean
+# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-faults |
+#      test-slurm | test-classic | lint | docs | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,8 +16,8 @@ STUDY := projects/transfer_study
 NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg study study-report test test-long test-slurm test-classic \
-    lint docs pretrain clean
+.PHONY: install demo demo-video demo-seg study study-report test test-long test-faults test-slurm \
+    test-classic lint docs pretrain clean
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
@@ -40,10 +40,15 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm and not faults"
 
 test-long: install
 	$(RUN) -m pytest -m long
+
+# Kills, full disks and bad input; prints the tables of docs/reliability.md. As root it also
+# fills a disk of its own.
+test-faults: install
+	$(RUN) -m pytest -m faults
 
 # Debian: apt-get install slurm-wlm munge. As root; starts a Slurm of one node and stops it.
 test-slurm: install

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmdyt.fileio  # noqa: F401  (weight files are read as data, whatever the config)
+from mmdyt.engine.checkpoints import use_safe_checkpoints
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 
 
@@ -71,6 +72,7 @@ def main() -> None:
     args = parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = merge_args(Config.fromfile(args.config), args)
+    use_safe_checkpoints(cfg)
     require_amp_device(cfg)
     join_cpu_processes(cfg)
     Runner.from_cfg(cfg).train()

@@ -34,6 +34,7 @@ from mmengine.utils import ManagerMixin
 from mmengine.visualization import Visualizer
 
 import mmdyt
+from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 from mmdyt.engine.suite import CONFIG, RECORD, SuiteRun, fingerprint
 from mmdyt.evaluation import count_parameters
@@ -128,7 +129,7 @@ def _train_and_test(
 ) -> tuple[dict[str, float], dict[str, int]]:
     cfg.work_dir = str(run.work_dir)
     cfg.setdefault("experiment_name", run.name.replace("/", "_"))
-    checkpoint = _last_checkpoint(run.work_dir)
+    checkpoint = newest_checkpoint(run.work_dir)
     if checkpoint:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     require_amp_device(cfg)
@@ -140,15 +141,6 @@ def _train_and_test(
     metrics = {name: float(value) for name, value in runner.test().items()}
     count = count_parameters(runner.model)
     return metrics, dict(total=count.total, trainable=count.trainable)
-
-
-def _last_checkpoint(work_dir: Path) -> Path | None:
-    pointer = work_dir / "last_checkpoint"
-    if not pointer.exists():
-        return None
-    # By its name alone: the suite's folder may have moved.
-    checkpoint = work_dir / Path(pointer.read_text().strip()).name
-    return checkpoint if checkpoint.is_file() else None
 
 
 def forget_runners() -> None:
