@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import math
 import pickle
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdyt.fileio import atomic_path, save_safetensors
+from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
 
 Sources = Sequence[Tensor]
 
@@ -175,8 +174,8 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
         ``backbone.``, without the head of the pre-training.
 
     Raises:
-        ValueError: If ``kind`` is unknown, or a key is unexpected, missing or
-            of another shape; the first one is named.
+        ValueError: If ``kind`` is unknown, or a key is unexpected, missing, of
+            another shape or not finite; the first one is named.
     """
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r} is unknown; choose one of {list(FORMATS)}")
@@ -203,6 +202,8 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
                 f"{entry.sources[0]!r} has the wrong shape: it becomes {tuple(tensor.shape)}, "
                 f"{entry.target} is {tuple(shapes[entry.target])}"
             )
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{entry.sources[0]!r} holds NaN or infinite values")
         result[entry.target] = tensor
     return result
 
@@ -284,8 +285,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
     """Read a checkpoint without running code from it.
 
     Args:
-        path: A ``.npz`` for ``'augreg_npz'``, otherwise a file of
-            ``torch.save``: a state dict, bare or under ``'model'`` or
+        path: A ``.npz`` for ``'augreg_npz'``, otherwise a ``.safetensors`` file
+            or one of ``torch.save``: a state dict, bare or under ``'model'`` or
             ``'state_dict'``.
         kind: A key of :data:`FORMATS`.
 
@@ -301,6 +302,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
                 return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is no complete .npz file: {error}") from error
+    if Path(path).suffix == ".safetensors":
+        return load_from_safetensors(str(path))["state_dict"]
     try:
         with _released_arguments():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -352,26 +355,18 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     return state_dict
 
 
-def command_line(kind: str, description: str | None) -> int:
-    """Run ``SRC DST`` from the command line, as the tools do.
+def command_line(kind: str, description: str | None) -> None:
+    """Run ``SRC DST`` from the command line.
 
     Args:
         kind: A key of :data:`FORMATS`.
         description: Help text of the tool.
-
-    Returns:
-        Exit status: 0, or 2 where the source is refused.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("src", metavar="SRC", help="checkpoint to read")
     parser.add_argument("dst", metavar="DST", help="checkpoint to write, .pth or .safetensors")
     args = parser.parse_args()
-    try:
-        state_dict = convert_file(args.src, args.dst, kind)
-    except (FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    state_dict = convert_file(args.src, args.dst, kind)
     layers = sum(name.endswith(".ln2.weight") for name in state_dict)
     width = state_dict["backbone.cls_token"].shape[-1]
     print(f"{args.dst}: {len(state_dict)} tensors, {layers} layers, {width} wide")
-    return 0

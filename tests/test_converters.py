@@ -289,6 +289,6 @@ def test_the_tool_says_what_is_wrong_and_fails(tmp_path):
         text=True,
         env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin"},
     )
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("error:")
-    assert "blocks.0.adaptmlp.down_proj.weight" in done.stderr
+    assert done.returncode == 1
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("error:") and "blocks.0.adaptmlp.down_proj.weight" in first

@@ -10,10 +10,18 @@ import argparse
 from pathlib import Path
 
 from mmdyt.datasets.study_tasks import TASKS, write_task
+from mmdyt.engine.cli import tool
 
-if __name__ == "__main__":
+
+@tool
+def main() -> None:
+    """Write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("data/study"))
     root = parser.parse_args().root
     for name in TASKS:
         write_task(root / name, name)
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from mmdyt.engine.adapter_checkpoint import FORMAT, load_adapter
+from mmdyt.engine.cli import tool
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
@@ -188,6 +189,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tool
 @torch.no_grad()
 def main() -> None:
     """Slim, export, verify, compare."""

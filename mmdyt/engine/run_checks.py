@@ -1,0 +1,131 @@
+"""Refuse values of a config that would stop a run later, or change it silently."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from safetensors import SafetensorError, safe_open
+
+from mmdyt.checks import check_integer
+from mmdyt.datasets.list_files import check_list
+from mmdyt.engine.config_keys import resolve_type
+
+# The first bytes of what torch.save writes: a zip file, or a pickle before torch 1.6.
+LEGACY_MAGIC = b"\x80\x02\x8a\x0a"
+HEADS = ("head", "cls_head", "decode_head")
+
+
+def check_run(cfg: Config, part: str) -> None:
+    """Check what a training or a test reads, before a runner is built.
+
+    Args:
+        cfg: The config, with the command line in it.
+        part: ``'train'`` or ``'test'``.
+
+    Raises:
+        ValueError: Naming the key, the value and what it may be.
+        FileNotFoundError: If a checkpoint is missing.
+    """
+    needed = ["model", f"{part}_dataloader", f"{part}_cfg"]
+    needed += ["optim_wrapper" if part == "train" else "test_evaluator"]
+    if missing := [key for key in needed if cfg.get(key) is None]:
+        raise ValueError(f"{cfg.filename} has no {', '.join(missing)}, which a {part} run needs")
+    loop = cfg[f"{part}_cfg"]
+    for name in ("max_epochs", "max_iters", "val_interval"):
+        if name in loop:
+            check_integer(f"{part}_cfg.{name}", loop[name], "[1, inf)")
+    _check_num_classes(cfg)
+    if cfg.get("load_from"):
+        require_checkpoint(cfg.load_from, "load_from")
+    for name in ("train", "val", "test") if part == "train" else ("test",):
+        loader = cfg.get(f"{name}_dataloader")
+        if loader is None:
+            continue
+        if "batch_size" in loader:
+            check_integer(f"{name}_dataloader.batch_size", loader.batch_size, "[1, inf)")
+        check_integer(f"{name}_dataloader.num_workers", loader.get("num_workers", 0), "[0, inf)")
+        for dataset in _dicts(loader.get("dataset")):
+            _check_dataset(dataset, f"{name}_dataloader.dataset")
+    if part == "train":
+        for path, node in _with_paths(cfg.model, "model"):
+            if node.get("type") == "Pretrained" and isinstance(node.get("checkpoint"), str):
+                require_checkpoint(node["checkpoint"], f"{path}.checkpoint")
+
+
+def require_checkpoint(path: str, key: str) -> None:
+    """Refuse a weight file that is missing, empty, cut off or of another kind.
+
+    Only its outside is looked at, which is quick for files of any size. Files
+    that are not on this machine's disk are passed over.
+
+    Args:
+        path: A ``.safetensors`` file, or one of ``torch.save``.
+        key: The config key or the option that names it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot hold weights.
+    """
+    if ":" in path:
+        return
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{key}: no checkpoint at {path}")
+    if Path(path).stat().st_size == 0:
+        raise ValueError(f"{key}: {path} is empty")
+    if path.endswith(".safetensors"):
+        try:
+            with safe_open(path, framework="pt"):
+                return
+        except SafetensorError as error:
+            raise ValueError(f"{key}: {path} is no complete safetensors file: {error}") from error
+    with open(path, "rb") as file:
+        legacy = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
+    if not legacy and not zipfile.is_zipfile(path):
+        raise ValueError(f"{key}: {path} is damaged or no checkpoint of torch.save")
+
+
+def _check_num_classes(cfg: Config) -> None:
+    """Compare the classes that labels are encoded with to those that the head has."""
+    heads = [cfg.model[name] for name in HEADS if isinstance(cfg.model.get(name), dict)]
+    for key, owner in (("", cfg), ("model.", cfg.model)):
+        given = (owner.get("data_preprocessor") or {}).get("num_classes")
+        for head in heads:
+            if given is not None and head.get("num_classes", given) != given:
+                raise ValueError(
+                    f"{key}data_preprocessor.num_classes={given} differs from "
+                    f"model.head.num_classes={head.num_classes}"
+                )
+
+
+def _check_dataset(dataset: dict, key: str) -> None:
+    """Read the list of a data set whose lines are paths and labels."""
+    file, root = dataset.get("ann_file"), dataset.get("data_root") or ""
+    if not isinstance(file, str) or not file or "://" in f"{root}{file}":
+        return
+    path = Path(root, file).expanduser()
+    classes = [getattr(cls, "__mro__", ()) for cls in resolve_type(dataset["type"])]
+    parents = {parent.__name__ for mro in classes for parent in mro}
+    if "CustomDataset" in parents and dataset.get("with_label", True):
+        check_list(path, f"{key}.ann_file", whole_path=True)
+    elif "VideoDataset" in parents:
+        several = dataset.get("multi_class", False)
+        check_list(path, f"{key}.ann_file", dataset.get("delimiter", " "), several=several)
+
+
+def _dicts(node: Any) -> Iterator[dict]:
+    """All dicts with a type, in a config."""
+    return (child for _, child in _with_paths(node, "") if "type" in child)
+
+
+def _with_paths(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+    if isinstance(node, dict):
+        yield path, node
+        for key, child in node.items():
+            yield from _with_paths(child, f"{path}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _with_paths(child, f"{path}.{index}")
