@@ -1,5 +1,5 @@
-# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-slurm |
-#      test-classic | lint | docs | pretrain | clean
+# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-faults |
+#      test-slurm | test-classic | lint | docs | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg study study-report test test-long test-slurm test-classic \
+.PHONY: install demo demo-video demo-seg study study-report test test-long test-faults test-slurm test-classic \
     lint docs pretrain clean
 install: $(STAMP)
 
@@ -39,10 +39,13 @@ demo-seg: install
 	$(RUN) tools/demo_seg.py
 
 test: install
-	$(RUN) -m pytest -m "not long and not slurm"
+	$(RUN) -m pytest -m "not long and not slurm and not faults"
 
 test-long: install
 	$(RUN) -m pytest -m long
+
+test-faults: install
+	$(RUN) -m pytest -m faults
 
 # Debian: apt-get install slurm-wlm munge. As root; starts a Slurm of one node and stops it.
 test-slurm: install

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdyt.engine.cli import require_writable
+from mmdyt.engine.run_checks import require_checkpoint
 from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
 
 Sources = Sequence[Tensor]
@@ -189,7 +192,7 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     if lacking:
         raise ValueError(
             f"{lacking[0]!r} is missing: the {kind} checkpoint is incomplete "
-            f"({len(lacking)} keys are missing)"
+            f"({len(lacking)} missing keys)"
         )
     result, shapes = {}, _expected_shapes(source, entries)
     for entry in entries:
@@ -301,16 +304,18 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{path} is no complete .npz file: {error}") from error
+            raise ValueError(f"{path} is no complete .npz file") from error
+    require_checkpoint(str(path), "SRC")
     if Path(path).suffix == ".safetensors":
         return load_from_safetensors(str(path))["state_dict"]
     try:
         with _released_arguments():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path} is damaged or holds more than tensors; of a training checkpoint re-save "
-            f"the entry 'model' alone: {error}"
+            f"{path} is damaged or holds more than tensors{f' ({found[1]})' if found else ''}; of a "
+            f"training checkpoint re-save the entry 'model' alone"
         ) from error
     for nest in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
@@ -342,8 +347,9 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     target = Path(target)
     if target.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"DST must end in .pth or .safetensors, got {str(target)!r}")
+    tensors = read_source(source, kind)
     try:
-        state_dict = convert(read_source(source, kind), kind)
+        state_dict = convert(tensors, kind)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     meta = dict(source=Path(source).name, format=kind)
@@ -366,6 +372,7 @@ def command_line(kind: str, description: str | None) -> None:
     parser.add_argument("src", metavar="SRC", help="checkpoint to read")
     parser.add_argument("dst", metavar="DST", help="checkpoint to write, .pth or .safetensors")
     args = parser.parse_args()
+    require_writable(args.dst, "DST", (".pth", ".safetensors"))
     state_dict = convert_file(args.src, args.dst, kind)
     layers = sum(name.endswith(".ln2.weight") for name in state_dict)
     width = state_dict["backbone.cls_token"].shape[-1]

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes
-from mmdyt.engine.run_checks import check_run
+from mmdyt.engine.run_checks import check_head_width, check_run
 from mmdyt.fileio import atomic_path
 
 
@@ -58,6 +58,7 @@ def main() -> None:
     check_run(cfg, "test")
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
+    check_head_width(runner.model, cfg)
     if args.out and args.out_item == "pred":
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmdyt.engine.cli import tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
-from mmdyt.engine.run_checks import check_run
+from mmdyt.engine.run_checks import check_head_width, check_run
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,7 +60,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     if args.auto_scale_lr:
-        if "auto_scale_lr" not in cfg:
+        if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
             raise ValueError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
         cfg.auto_scale_lr.enable = True
     return cfg
@@ -75,7 +75,9 @@ def main() -> None:
     check_run(cfg, "train")
     require_amp_device(cfg)
     join_cpu_processes(cfg)
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    check_head_width(runner.model, cfg)
+    runner.train()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -172,7 +173,8 @@ def video_problem(path: str) -> Problem | None:
         reader = decord.VideoReader(path, num_threads=1)
         reader.get_batch([0, len(reader) - 1])
     except Exception as error:  # decord has no exception of its own to rely on
-        return Problem(path, "unreadable", f"does not decode ({str(error).splitlines()[0]})")
+        cause = re.sub(r"^\[[\d:]+\] \S+: ", "", str(error).splitlines()[0])  # time and place
+        return Problem(path, "unreadable", f"does not decode ({cause})")
     return None
 
 
@@ -185,8 +187,10 @@ def report(problems: Sequence[Problem], where: str, shown: int = 20) -> str:
         shown: How many to name at most. Defaults to 20.
 
     Returns:
-        A line of counts, and one line a problem.
+        A line of counts, and one line a problem; one problem is told in one line.
     """
+    if len(problems) == 1:
+        return f"{where} has 1 bad sample: {problems[0].sample}: {problems[0].detail}"
     kinds = Counter(problem.kind for problem in problems)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     lines = [f"{problem.sample}: {problem.detail}" for problem in problems[:shown]]

@@ -67,6 +67,8 @@ def describe(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, SyntaxError):
+        text = f"{error.msg} (line {error.lineno})"
     elif isinstance(error, LookupError) and error.args:
         text = str(error.args[0])  # str() of a KeyError is its quoted repr
     else:

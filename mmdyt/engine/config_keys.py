@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdyt import registry as own
+from mmdyt.engine.cli import describe
 from mmdyt.models.algorithms import DyTObjective
 from mmdyt.registry import SCOPE
 
@@ -73,6 +74,8 @@ ASSUMED = {
     "test_cfg": ("TestLoop",),
     "optim_wrapper": ("OptimWrapper",),
     "visualizer": ("Visualizer",),
+    "data_preprocessor": ("mmpretrain.ClsDataPreprocessor",),
+    "model.data_preprocessor": ("mmpretrain.ClsDataPreprocessor",),
 }
 # What is taken out of a dict before its class sees the rest.
 TAKEN_OUT = {
@@ -103,10 +106,15 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         ValueError: Naming the key, what it was probably meant to be, and the
             file or option it came from.
     """
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a config is code: whatever it raises
+        raise ValueError(f"{path}: {describe(error)}") from error
     init_default_scope(cfg.get("default_scope", "mmengine"))
     for key in options or {}:
-        _check_option(cfg, key)
+        check_option(cfg, key)
     if options:
         cfg.merge_from_dict(options)
     for problem in _unknown_keys(cfg):
@@ -114,13 +122,13 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     return cfg
 
 
-def _check_option(cfg: Config, option: str) -> None:
+def check_option(cfg: Config, option: str) -> None:
     """Refuse an option that would set what nothing reads."""
     top = option.partition(".")[0]
     if top not in RUNNER_KEYS and top in cfg:
         raise ValueError(
-            f"--cfg-options {option}: {top} is a variable of the config file, whose value is "
-            f"used where it stands; set the keys that take it, such as train_dataloader.dataset"
+            f"--cfg-options: {top} is only a variable of the config file and would change nothing; "
+            f"set the keys that take its value"
         )
     node: Any = cfg._cfg_dict
     path = ""
@@ -135,11 +143,12 @@ def _check_option(cfg: Config, option: str) -> None:
         elif isinstance(node, dict):
             accepted = _accepted(node, path) if path else RUNNER_KEYS
             if name not in node and accepted is not None and name not in accepted:
-                choices = accepted | set(node)
-                raise ValueError(f"--cfg-options {option}: no such key{_meant(option, choices)}")
-            if name not in node:  # what is below is new, and its class's business
-                return
-            node = node[name]
+                key = f"{path}.{name}" if path else name
+                choices = accepted | set(node) if path else accepted
+                raise ValueError(f"--cfg-options: {key} is unknown{_meant(key, choices)}")
+            if name not in node and f"{path}.{name}" not in UNTYPED.keys() | ASSUMED.keys():
+                return  # what is below is new, and its class's business
+            node = node.get(name, {})
         else:
             raise ValueError(f"--cfg-options {option}: {path} is {node!r}, which has no keys")
         path = f"{path}.{name}" if path else name
@@ -167,16 +176,16 @@ def _unknown_keys(cfg: Config) -> Iterator[str]:
 
     def odd_keys(node: dict, path: str) -> Iterator[str]:
         own = str(node.get("type", "")).startswith(f"{SCOPE}.")
-        if own and not resolve_type(node["type"]):
-            names = [name for one in OWN_REGISTRIES for name in one.module_dict]
+        if (own or path == "optim_wrapper.optimizer") and not resolve_type(node["type"]):
+            registries = OWN_REGISTRIES if own else [roots.OPTIMIZERS]
+            names = [name for registry in registries for name in registry.module_dict]
             yield f"{path}.type={node['type']!r} is not registered{_meant(node['type'], names)}"
         # Other parts of the model are built at once, and refuse their keys themselves.
         elif own or (not path.startswith("model") and ("type" in node or path in ASSUMED)):
             accepted = _accepted(node, path)
             odd = [] if accepted is None else sorted(set(node) - accepted)
             for key in (key for key in odd if not key.startswith("_")):
-                choices = accepted - set(node) if accepted else ()
-                yield f"{path}.{key} is unknown{_meant(f'{path}.{key}', choices)}"
+                yield f"{path}.{key} is unknown{_meant(f'{path}.{key}', accepted or ())}"
 
     for top in sorted(RUNNER_KEYS & set(cfg.keys())):
         yield from walk(cfg[top], top)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
-from mmdyt.checks import check_integer
+from mmdyt.checks import check_choice, check_integer, check_number
 from mmdyt.datasets.list_files import check_list
 from mmdyt.engine.config_keys import resolve_type
 
@@ -40,7 +42,8 @@ def check_run(cfg: Config, part: str) -> None:
             check_integer(f"{part}_cfg.{name}", loop[name], "[1, inf)")
     _check_num_classes(cfg)
     if cfg.get("load_from"):
-        require_checkpoint(cfg.load_from, "load_from")
+        source = "checkpoint" if part == "test" else "--resume" if cfg.resume else "load_from"
+        require_checkpoint(cfg.load_from, source)
     for name in ("train", "val", "test") if part == "train" else ("test",):
         loader = cfg.get(f"{name}_dataloader")
         if loader is None:
@@ -50,7 +53,10 @@ def check_run(cfg: Config, part: str) -> None:
         check_integer(f"{name}_dataloader.num_workers", loader.get("num_workers", 0), "[0, inf)")
         for dataset in _dicts(loader.get("dataset")):
             _check_dataset(dataset, f"{name}_dataloader.dataset")
+    _check_arch(cfg.model.get("backbone") or {})
     if part == "train":
+        optimizer = cfg.optim_wrapper.get("optimizer") or {}
+        check_number("optim_wrapper.optimizer.lr", optimizer.get("lr", 0.0), "[0, inf)")
         for path, node in _with_paths(cfg.model, "model"):
             if node.get("type") == "Pretrained" and isinstance(node.get("checkpoint"), str):
                 require_checkpoint(node["checkpoint"], f"{path}.checkpoint")
@@ -88,6 +94,34 @@ def require_checkpoint(path: str, key: str) -> None:
         raise ValueError(f"{key}: {path} is damaged or no checkpoint of torch.save")
 
 
+def check_head_width(model: nn.Module, cfg: Config) -> None:
+    """Refuse a head for features of another width than the backbone's.
+
+    Args:
+        model: The model that was built from the config.
+        cfg: The config.
+
+    Raises:
+        ValueError: Naming the key and both widths.
+    """
+    own: Any = model.module if is_model_wrapper(model) else model
+    neck, backbone = getattr(own, "neck", None), getattr(own, "backbone", None)
+    # Without a neck that learns; Swin's stages differ in width, its heads read the last.
+    if neck is not None and any(True for _ in neck.parameters()):
+        return
+    stages = getattr(backbone, "num_features", None)
+    width = stages[-1] if isinstance(stages, list) else getattr(backbone, "embed_dims", None)
+    for name in HEADS:
+        given = (cfg.model.get(name) or {}).get("in_channels")
+        several = isinstance(given, (list, tuple))
+        if width is None or given is None or (several and isinstance(stages, list)):
+            continue
+        if any(channels != width for channels in (given if several else [given])):
+            raise ValueError(
+                f"model.{name}.in_channels must be {width}, the width of model.backbone, got {given}"
+            )
+
+
 def _check_num_classes(cfg: Config) -> None:
     """Compare the classes that labels are encoded with to those that the head has."""
     heads = [cfg.model[name] for name in HEADS if isinstance(cfg.model.get(name), dict)]
@@ -99,6 +133,14 @@ def _check_num_classes(cfg: Config) -> None:
                     f"{key}data_preprocessor.num_classes={given} differs from "
                     f"model.head.num_classes={head.num_classes}"
                 )
+
+
+def _check_arch(backbone: dict) -> None:
+    """Refuse a name that the backbone has no architecture for."""
+    arch = backbone.get("arch")
+    for cls in resolve_type(backbone.get("type")):
+        if isinstance(arch, str) and isinstance(zoo := getattr(cls, "arch_zoo", None), dict):
+            check_choice("model.backbone.arch", arch.lower(), sorted(zoo))
 
 
 def _check_dataset(dataset: dict, key: str) -> None:

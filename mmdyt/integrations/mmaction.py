@@ -18,7 +18,6 @@ from torch import Tensor, nn  # noqa: E402
 from mmdyt.datasets.video_skip import SkipUnreadableMixin  # noqa: E402
 from mmdyt.models.algorithms import CompleteModelMixin  # noqa: E402
 from mmdyt.models.heads import AttentivePool  # noqa: E402
-from mmdyt.models.heads.width import check_head_width  # noqa: E402
 from mmdyt.registry import DATASETS, MODELS  # noqa: E402
 
 
@@ -37,18 +36,10 @@ class DyTRecognizer2D(CompleteModelMixin, Recognizer2D):
         tuning (str): What trains, see
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As ``Recognizer2D``.
-
-    Raises:
-        ValueError: If ``cls_head.in_channels`` is not the width of the backbone.
     """
 
     logits_module = "cls_head"
     heads = ("cls_head",)
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.with_neck:
-            check_head_width(self.backbone, self.cls_head, "model.cls_head")
 
     def cost_sample(self, images: Tensor) -> Tensor:
         """Make one view of what the backbone saw, to count its FLOPs.

@@ -9,7 +9,6 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
-from mmdyt.models.heads.width import check_head_width
 from mmdyt.registry import METRICS, MODELS
 
 
@@ -36,21 +35,12 @@ class DyTEncoderDecoder(CompleteModelMixin, EncoderDecoder):
             :func:`mmdyt.models.utils.set_trainable`; neck and heads always do.
             Defaults to ``'peft'``.
         **kwargs: As ``EncoderDecoder``.
-
-    Raises:
-        ValueError: If there is no neck and ``decode_head.in_channels`` is not
-            the width of the backbone.
     """
 
     # A hook on the head itself would miss: mmseg calls its `forward` directly.
     logits_module = "decode_head.conv_seg"
     heads = ("decode_head", "auxiliary_head", "neck")
     default_objective = DyTObjective(complete_weight=0.0, distill_weight=0.0)
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.with_neck:
-            check_head_width(self.backbone, self.decode_head, "model.decode_head")
 
     def distill_mask(self, logits: Tensor, data_samples: list) -> Tensor:
         """Find the positions of the logits whose label is not the ignored one.
