@@ -314,8 +314,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path} is damaged or holds more than tensors{f' ({found[1]})' if found else ''}; of a "
-            f"training checkpoint re-save the entry 'model' alone"
+            f"{path} is damaged or holds more than tensors{f' ({found[1]})' if found else ''}; of "
+            f"a training checkpoint re-save the entry 'model' alone"
         ) from error
     for nest in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):

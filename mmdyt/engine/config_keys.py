@@ -113,16 +113,29 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     except Exception as error:  # a config is code: whatever it raises
         raise ValueError(f"{path}: {describe(error)}") from error
     init_default_scope(cfg.get("default_scope", "mmengine"))
-    for key in options or {}:
-        check_option(cfg, key)
-    if options:
-        cfg.merge_from_dict(options)
+    merge_options(cfg, options or {})
     for problem in _unknown_keys(cfg):
         raise ValueError(f"{path}: {problem}")
     return cfg
 
 
-def check_option(cfg: Config, option: str) -> None:
+def merge_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Merge ``--cfg-options`` into a config, as mmengine does, but refuse unknown keys.
+
+    Args:
+        cfg: The config, whose default scope is set.
+        options: Values by dotted key.
+
+    Raises:
+        ValueError: Naming the key and what it was probably meant to be.
+    """
+    # Types first: they say which keys there are.
+    for key in sorted(options, key=lambda key: not key.endswith(".type")):
+        _check_option(cfg, key)
+        cfg.merge_from_dict({key: options[key]})
+
+
+def _check_option(cfg: Config, option: str) -> None:
     """Refuse an option that would set what nothing reads."""
     top = option.partition(".")[0]
     if top not in RUNNER_KEYS and top in cfg:
@@ -198,7 +211,7 @@ def _accepted(node: Any, path: str) -> set[str] | None:
         return None
     types = [node["type"]] if "type" in node else list(ASSUMED.get(path, ()))
     if not types:
-        return UNTYPED.get(path, set())
+        return UNTYPED.get(path, set()) | {"type"}
     accepted: set[str] = {"type"} | TAKEN_OUT.get(top, set())
     found = [cls for one in types for cls in resolve_type(one)]
     for cls in found:

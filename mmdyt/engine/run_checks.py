@@ -118,7 +118,8 @@ def check_head_width(model: nn.Module, cfg: Config) -> None:
             continue
         if any(channels != width for channels in (given if several else [given])):
             raise ValueError(
-                f"model.{name}.in_channels must be {width}, the width of model.backbone, got {given}"
+                f"model.{name}.in_channels must be {width}, the width of model.backbone, "
+                f"got {given}"
             )
 
 
