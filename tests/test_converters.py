@@ -290,5 +290,18 @@ def test_the_tool_says_what_is_wrong_and_fails(tmp_path):
         env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 1
-    first = done.stderr.splitlines()[0]
-    assert first.startswith("error:") and "blocks.0.adaptmlp.down_proj.weight" in first
+    told = done.stderr.splitlines()[-2]  # libraries may warn before it
+    assert told.startswith("error:") and "blocks.0.adaptmlp.down_proj.weight" in told
+
+
+def test_safetensors_of_timm_are_read_and_nan_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    state = released_state(adapters=False)
+    save_file(state, tmp_path / "src.safetensors")
+    converted = convert_file(tmp_path / "src.safetensors", tmp_path / "dst.pth", "timm")
+    assert torch.equal(converted["backbone.ln1.weight"], state["norm.weight"])
+    state["blocks.1.norm2.bias"][3] = float("nan")
+    save_file(state, tmp_path / "src.safetensors")
+    with pytest.raises(ValueError, match=r"blocks\.1\.norm2\.bias' holds NaN"):
+        convert_file(tmp_path / "src.safetensors", tmp_path / "dst.pth", "timm")

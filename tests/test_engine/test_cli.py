@@ -33,7 +33,7 @@ def test_an_error_is_one_line_and_a_hint(monkeypatch):
         fail(ValueError("model.dyt.target_rate is 3"))()
     first, hint = str(stop.value).splitlines()
     assert first == "error: model.dyt.target_rate is 3" and hint.startswith("(")
-    with pytest.raises(SystemExit, match="^error: no videos$"):
+    with pytest.raises(SystemExit, match=r"^error: no videos$"):
         fail(SystemExit("no videos"))()
     with pytest.raises(SystemExit) as stop:
         fail(SystemExit(130))()
