@@ -20,7 +20,7 @@ from mmengine.runner import LogProcessor, Runner, set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdyt import registry as own
+from mmdyt import registry as ours
 from mmdyt.engine.cli import describe
 from mmdyt.models.algorithms import DyTObjective
 from mmdyt.registry import SCOPE
@@ -31,9 +31,7 @@ REGISTRIES = (
     *(roots.METRICS, roots.EVALUATOR, roots.LOOPS, roots.OPTIMIZERS, roots.OPTIM_WRAPPERS),
     *(roots.PARAM_SCHEDULERS, roots.VISUALIZERS, roots.VISBACKENDS, roots.WEIGHT_INITIALIZERS),
 )
-
-
-OWN_REGISTRIES = [value for value in vars(own).values() if getattr(value, "scope", "") == SCOPE]
+OWN_REGISTRIES = [value for value in vars(ours).values() if getattr(value, "scope", "") == SCOPE]
 
 
 def _parameters(function: Any) -> set[str]:

@@ -42,7 +42,9 @@ def check_run(cfg: Config, part: str) -> None:
             check_integer(f"{part}_cfg.{name}", loop[name], "[1, inf)")
     _check_num_classes(cfg)
     if cfg.get("load_from"):
-        source = "checkpoint" if part == "test" else "--resume" if cfg.resume else "load_from"
+        source = (
+            "checkpoint" if part == "test" else "--resume" if cfg.get("resume") else "load_from"
+        )
         require_checkpoint(cfg.load_from, source)
     for name in ("train", "val", "test") if part == "train" else ("test",):
         loader = cfg.get(f"{name}_dataloader")
@@ -125,14 +127,14 @@ def check_head_width(model: nn.Module, cfg: Config) -> None:
 
 def _check_num_classes(cfg: Config) -> None:
     """Compare the classes that labels are encoded with to those that the head has."""
-    heads = [cfg.model[name] for name in HEADS if isinstance(cfg.model.get(name), dict)]
     for key, owner in (("", cfg), ("model.", cfg.model)):
         given = (owner.get("data_preprocessor") or {}).get("num_classes")
-        for head in heads:
-            if given is not None and head.get("num_classes", given) != given:
+        for name in HEADS:
+            known = (cfg.model.get(name) or {}).get("num_classes")
+            if None not in (given, known) and given != known:
                 raise ValueError(
                     f"{key}data_preprocessor.num_classes={given} differs from "
-                    f"model.head.num_classes={head.num_classes}"
+                    f"model.{name}.num_classes={known}"
                 )
 
 

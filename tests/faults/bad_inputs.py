@@ -153,9 +153,6 @@ def prepare(root: Path) -> None:
         "_base_ = 'image.py'\nmodel = dict(dyt=dict(target_rate='0.5'))\n"
     )
     (root / "name.py").write_text("_base_ = 'image.py'\nmodel = dict(dyt=dict(target_rate=half))\n")
-    (root / "no_type.py").write_text(
-        "_base_ = 'image.py'\nmodel = dict(backbone=dict(type='mmdyt.DyTVit'))\n"
-    )
 
     for name, content in {
         "malformed": "images/test/0.png 0\nimages/test/1.png\n",
@@ -228,11 +225,6 @@ CONFIG_CASES = [
     train("name.py: NameError: name 'half' is not defined (name.py:2)", "", "name.py"),
     train(
         "typo.py: test_evaluator.topq is unknown; did you mean test_evaluator.topk?", "", "typo.py"
-    ),
-    train(
-        "no_type.py: model.backbone.type='mmdyt.DyTVit' is not registered; did you mean mmdyt.DyTViT?",
-        "",
-        "no_type.py",
     ),
     option("--cfg-options: modle is unknown; did you mean model?", "modle.backbone.dispatch=attn"),
     option(

@@ -10,18 +10,10 @@ import argparse
 from pathlib import Path
 
 from mmdyt.datasets.study_tasks import TASKS, write_task
-from mmdyt.engine.cli import tool
 
-
-@tool
-def main() -> None:
-    """Write them."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("data/study"))
     root = parser.parse_args().root
     for name in TASKS:
         write_task(root / name, name)
-
-
-if __name__ == "__main__":
-    main()
