@@ -268,7 +268,7 @@ def _expected_shapes(
             type="mmpretrain.LinearClsHead", num_classes=num_classes, in_channels=patch.shape[0]
         )
     with torch.device("meta"):
-        model = DyTImageClassifier(backbone=backbone, head=head)
+        model = DyTImageClassifier(backbone=backbone, head=head, tuning="full")
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
