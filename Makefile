@@ -15,8 +15,8 @@ PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg study study-report test test-long test-faults test-slurm test-classic \
-    lint docs pretrain clean
+.PHONY: install demo demo-video demo-seg study study-report test test-long test-faults test-slurm \
+    test-classic lint docs pretrain clean
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
@@ -44,6 +44,8 @@ test: install
 test-long: install
 	$(RUN) -m pytest -m long
 
+# Kills, full disks and bad input; prints the tables of docs/reliability.md. As root it also
+# fills a disk of its own.
 test-faults: install
 	$(RUN) -m pytest -m faults
 

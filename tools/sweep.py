@@ -74,8 +74,11 @@ def to_slurm(runs: list[SuiteRun], out: Path, args: argparse.Namespace, bar: Swe
 def main() -> None:
     """Run the sweep; the exit status is 1 if a run failed, 130 after Ctrl-C."""
     args = parse_args()
-    suite = Suite.fromfile(args.suite, args.out, args.cfg_options)
-    runs = suite.runs(args.tasks, args.methods, args.seeds)
+    try:
+        suite = Suite.fromfile(args.suite, args.out, args.cfg_options)
+        runs = suite.runs(args.tasks, args.methods, args.seeds)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
     states = {run.name: run.status() for run in runs}
     todo = [run for run in runs if states[run.name] != "done"]
     counts = ", ".join(f"{number} {state}" for state, number in Counter(states.values()).items())

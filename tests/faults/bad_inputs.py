@@ -642,7 +642,6 @@ TOOL_CASES = [
         "folder lacks train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz. Unpack Fashion-MNIST's four idx files to where the configs look for them.",
     ),
     Case("dataset_converters/digits.py --root other.pth", "other.pth/images: Not a directory"),
-    Case("sweep.py nowhere.py", "nowhere.py: No such file or directory"),
     Case("sweep.py suite.py --workers 0", "--workers must be at least 1, got 0"),
     Case("collect_results.py nowhere.py", "nowhere.py: No such file or directory"),
 ]
