@@ -18,6 +18,7 @@ from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
+from mmdyt.evaluation import build_uninitialised
 from tests.conftest import CONFIGS, REPO, TINY_ARCH
 
 PAGE = REPO / "docs/reliability.md"
@@ -133,6 +134,8 @@ def prepare(root: Path) -> None:
     image = tiny_config("image/digits/vit-mini_dyt_digits.py", "data")
     image.model.head.in_channels = TINY_ARCH["embed_dims"]
     image.dump(root / "image.py")
+    state = build_uninitialised(image).state_dict()
+    torch.save(dict(state_dict=state, meta={}), root / "good.pth")
     scenes = tiny_config("segmentation/demo/dyt_vit-mini_fcn_fashion-scenes.py", "scenes")
     scenes.model.backbone.out_indices = [0, 1, 2]
     scenes.model.decode_head.update(in_channels=[TINY_ARCH["embed_dims"]] * 3, in_index=[0, 1, 2])
@@ -460,17 +463,17 @@ FILE_CASES = [
         "garbage.safetensors",
     ),
     run_test(
-        "--out out.json is a folder, not a file", "other.pth --out out.json --out-item metrics"
+        "--out out.json is a folder, not a file", "good.pth --out out.json --out-item metrics"
     ),
     run_test(
-        "--out other.pth/metrics.json cannot be written: other.pth: File exists",
-        "other.pth --out other.pth/metrics.json --out-item metrics",
+        "--out good.pth/metrics.json cannot be written: good.pth: File exists",
+        "good.pth --out good.pth/metrics.json --out-item metrics",
     ),
     run_test(
         "--out must end in .json or .yaml or .yml or .pkl, got 'metrics.txt'",
-        "other.pth --out metrics.txt --out-item metrics",
+        "good.pth --out metrics.txt --out-item metrics",
     ),
-    run_test("--out must end in .pkl, got 'predictions.json'", "other.pth --out predictions.json"),
+    run_test("--out must end in .pkl, got 'predictions.json'", "good.pth --out predictions.json"),
 ]
 DATA_CASES = [
     option(
@@ -516,7 +519,7 @@ DATA_CASES = [
     ),
     run_test(
         "test_dataloader has 1 bad sample: labels/images/test/5.png: label 10 is outside [0, 10)",
-        "other.pth --cfg-options test_dataloader.dataset.data_root=labels",
+        "good.pth --cfg-options test_dataloader.dataset.data_root=labels",
     ),
     option(
         "train_dataloader has 1 bad sample: no_mask/masks/train/1.png: missing, of no_mask/images/train/1.png",
