@@ -185,14 +185,16 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     spec = FORMATS[kind]
     entries = spec.entries(_count_blocks(source, spec.block))
     known = {name for entry in entries for name in entry.sources}
-    odd = [key for key in source if key not in known and not key.startswith(spec.ignored)]
-    if odd:
-        raise ValueError(f"{odd[0]!r} is no key of a {kind} checkpoint ({len(odd)} such keys)")
-    lacking = [name for entry in entries for name in entry.sources if name not in source]
-    if lacking:
+    unexpected = [key for key in source if key not in known and not key.startswith(spec.ignored)]
+    if unexpected:
         raise ValueError(
-            f"{lacking[0]!r} is missing: the {kind} checkpoint is incomplete "
-            f"({len(lacking)} missing keys)"
+            f"{unexpected[0]!r} is not a key of a {kind} checkpoint ({len(unexpected)} such keys)"
+        )
+    missing = [name for entry in entries for name in entry.sources if name not in source]
+    if missing:
+        raise ValueError(
+            f"{missing[0]!r} is missing: the {kind} checkpoint is incomplete "
+            f"({len(missing)} keys are missing)"
         )
     result, shapes = {}, _expected_shapes(source, entries)
     for entry in entries:

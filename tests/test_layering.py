@@ -9,8 +9,8 @@ from tests.conftest import REPO
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"mmdyt", "mmdyt.checks"},
-    {"mmdyt.registry", "mmdyt.fileio", "mmdyt.structures", "mmdyt.compat", "mmdyt.ops"},
+    {"mmdyt"},
+    {"mmdyt.checks", "mmdyt.registry", "mmdyt.fileio", "mmdyt.structures", "mmdyt.compat", "mmdyt.ops"},
     {"mmdyt.models"},
     {"mmdyt.evaluation", "mmdyt.datasets", "mmdyt.visualization"},
     {"mmdyt.engine"},

@@ -579,7 +579,7 @@ TOOL_CASES = [
     ),
     Case(
         f"{CONVERTERS}timm_to_mmdyt.py scaled.pth out.pth",
-        "scaled.pth: 'blocks.0.ls1.gamma' is no key of a timm checkpoint (1 such keys)",
+        "scaled.pth: 'blocks.0.ls1.gamma' is not a key of a timm checkpoint (1 such keys)",
     ),
     Case(
         f"{CONVERTERS}timm_to_mmdyt.py square.pth out.pth",
@@ -587,7 +587,7 @@ TOOL_CASES = [
     ),
     Case(
         f"{CONVERTERS}timm_to_mmdyt.py lacking.pth out.pth",
-        "lacking.pth: 'blocks.0.mlp.fc2.bias' is missing: the timm checkpoint is incomplete (1 missing keys)",
+        "lacking.pth: 'blocks.0.mlp.fc2.bias' is missing: the timm checkpoint is incomplete (1 keys are missing)",
     ),
     Case(
         f"{CONVERTERS}timm_to_mmdyt.py number.pth out.pth",
@@ -607,7 +607,7 @@ TOOL_CASES = [
     ),
     Case(
         f"{CONVERTERS}official_to_mmdyt.py timm.pth out.pth",
-        "timm.pth: 'head.weight' is missing: the official checkpoint is incomplete (8 missing keys)",
+        "timm.pth: 'head.weight' is missing: the official checkpoint is incomplete (8 keys are missing)",
     ),
     Case(
         f"{CONVERTERS}augreg_npz_to_mmdyt.py garbage.npz out.pth",
