@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import pickle
-import sys
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdyt.fileio import atomic_path, save_safetensors
+from mmdyt.engine.cli import require_writable
+from mmdyt.engine.run_checks import require_checkpoint
+from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
 
 Sources = Sequence[Tensor]
 
@@ -175,8 +177,8 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
         ``backbone.``, without the head of the pre-training.
 
     Raises:
-        ValueError: If ``kind`` is unknown, or a key is unexpected, missing or
-            of another shape; the first one is named.
+        ValueError: If ``kind`` is unknown, or a key is unexpected, missing, of
+            another shape or not finite; the first one is named.
     """
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r} is unknown; choose one of {list(FORMATS)}")
@@ -205,6 +207,8 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
                 f"{entry.sources[0]!r} has the wrong shape: it becomes {tuple(tensor.shape)}, "
                 f"{entry.target} is {tuple(shapes[entry.target])}"
             )
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{entry.sources[0]!r} holds NaN or infinite values")
         result[entry.target] = tensor
     return result
 
@@ -266,7 +270,7 @@ def _expected_shapes(
             type="mmpretrain.LinearClsHead", num_classes=num_classes, in_channels=patch.shape[0]
         )
     with torch.device("meta"):
-        model = DyTImageClassifier(backbone=backbone, head=head)
+        model = DyTImageClassifier(backbone=backbone, head=head, tuning="full")
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
@@ -286,8 +290,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
     """Read a checkpoint without running code from it.
 
     Args:
-        path: A ``.npz`` for ``'augreg_npz'``, otherwise a file of
-            ``torch.save``: a state dict, bare or under ``'model'`` or
+        path: A ``.npz`` for ``'augreg_npz'``, otherwise a ``.safetensors`` file
+            or one of ``torch.save``: a state dict, bare or under ``'model'`` or
             ``'state_dict'``.
         kind: A key of :data:`FORMATS`.
 
@@ -302,14 +306,18 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{path} is no complete .npz file: {error}") from error
+            raise ValueError(f"{path} is no complete .npz file") from error
+    require_checkpoint(str(path), "SRC")
+    if Path(path).suffix == ".safetensors":
+        return load_from_safetensors(str(path))["state_dict"]
     try:
         with _released_arguments():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path} is damaged or holds more than tensors; of a training checkpoint re-save "
-            f"the entry 'model' alone: {error}"
+            f"{path} is damaged or holds more than tensors{f' ({found[1]})' if found else ''}; of "
+            f"a training checkpoint re-save the entry 'model' alone"
         ) from error
     for nest in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
@@ -341,8 +349,9 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     target = Path(target)
     if target.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"DST must end in .pth or .safetensors, got {str(target)!r}")
+    tensors = read_source(source, kind)
     try:
-        state_dict = convert(read_source(source, kind), kind)
+        state_dict = convert(tensors, kind)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     meta = dict(source=Path(source).name, format=kind)
@@ -354,26 +363,19 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     return state_dict
 
 
-def command_line(kind: str, description: str | None) -> int:
-    """Run ``SRC DST`` from the command line, as the tools do.
+def command_line(kind: str, description: str | None) -> None:
+    """Run ``SRC DST`` from the command line.
 
     Args:
         kind: A key of :data:`FORMATS`.
         description: Help text of the tool.
-
-    Returns:
-        Exit status: 0, or 2 where the source is refused.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("src", metavar="SRC", help="checkpoint to read")
     parser.add_argument("dst", metavar="DST", help="checkpoint to write, .pth or .safetensors")
     args = parser.parse_args()
-    try:
-        state_dict = convert_file(args.src, args.dst, kind)
-    except (FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    require_writable(args.dst, "DST", (".pth", ".safetensors"))
+    state_dict = convert_file(args.src, args.dst, kind)
     layers = sum(name.endswith(".ln2.weight") for name in state_dict)
     width = state_dict["backbone.cls_token"].shape[-1]
     print(f"{args.dst}: {len(state_dict)} tensors, {layers} layers, {width} wide")
-    return 0

@@ -21,6 +21,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from mmdyt.engine.cli import tool
 from mmdyt.engine.suite import Suite
 from mmdyt.evaluation.summary import (
     Cell,
@@ -191,6 +192,7 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
     return figures
 
 
+@tool
 def main() -> None:
     """Write the three files and print the table."""
     parser = argparse.ArgumentParser(

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from mmdyt.engine.cli import tool
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers import queued, run_local, run_pytorch, submit, wait_for
 from mmdyt.engine.suite_launchers.progress import SweepProgress
@@ -69,6 +70,7 @@ def to_slurm(runs: list[SuiteRun], out: Path, args: argparse.Namespace, bar: Swe
             wait_for(runs, out, bar)
 
 
+@tool
 def main() -> None:
     """Run the sweep; the exit status is 1 if a run failed, 130 after Ctrl-C."""
     args = parse_args()

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmdyt.engine.cli import positive_int, tool
 from mmdyt.evaluation.timing import peak_memory
 from mmdyt.models.backbones import DyTViT
 from mmdyt.models.heads.attentive_pool import AttentivePool
@@ -40,13 +41,14 @@ class ClipEncoder(nn.Module):
         return self.pool(tokens.unflatten(0, clips.shape[:2]))  # (B, T, N, C) -> (B, C)
 
 
+@tool
 @torch.inference_mode()
 def main() -> None:
     """Measure every clip length and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", default="base")
-    parser.add_argument("--pixels", type=int, default=224)
-    parser.add_argument("--frames", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--pixels", type=positive_int, default=224)
+    parser.add_argument("--frames", type=positive_int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     init_default_scope("mmpretrain")

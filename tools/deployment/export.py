@@ -29,6 +29,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmdyt.engine.cli import tool
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
@@ -182,6 +183,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tool
 @torch.no_grad()
 def main() -> None:
     """Slim, export, verify, compare."""
