@@ -19,12 +19,12 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers.local import run_local
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.engine.suite_launchers.pytorch import run_pytorch
 from mmdyt.engine.suite_launchers.slurm import queued, submit, wait_for
-from mmdyt.engine.metric_names import require_metric
 from mmdyt.fileio import locked
 
 

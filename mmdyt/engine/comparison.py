@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.engine.suite_run import execute, last_checkpoint
-from mmdyt.engine.metric_names import require_metric
 from mmdyt.evaluation.timing import time_alternately
 from mmdyt.fileio import atomic_path, locked
 
