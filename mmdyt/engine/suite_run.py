@@ -53,39 +53,31 @@ def execute(run: SuiteRun, report: Report | None = None, launcher: str = "none")
         return run.record() or {}
     started = time.time()
     first = launcher == "none" or os.environ["RANK"] == "0"
+    error, result = "", {}
     try:
         if launcher == "none":
             run.prepare()
         result = _train_and_test(run, report, launcher, first)
-        return write_record(run, started, **result, write=first)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+    except (Exception, SystemExit) as problem:
+        if isinstance(problem, SystemExit) and not isinstance(problem.code, str):
             raise  # not a refusal, but how Slurm's signal ends the process
-        return write_record(run, started, error=traceback.format_exc(), write=first)
+        error = traceback.format_exc()
     finally:
         forget_runners()
+    return write_record(run, started, error, write=first, **result)
 
 
 def write_record(
-    run: SuiteRun,
-    started: float,
-    error: str | None = None,
-    metrics: dict[str, float] | None = None,
-    params: dict[str, int] | None = None,
-    write: bool = True,
+    run: SuiteRun, started: float, error: str = "", write: bool = True, **result: dict
 ) -> dict[str, Any]:
-    """Write ``record.json`` of a run that came to an end.
-
-    A full disk is named in the record, and on the terminal if the record itself
-    does not fit; without a record the next sweep takes the run up again.
+    """Write ``record.json`` of a run that came to an end, and name a disk that is full.
 
     Args:
         run: The run.
         started: When its last attempt started, in seconds since the epoch.
-        error: What went wrong. Defaults to ``None``: nothing, it is done.
-        metrics: What testing gave. Defaults to ``None``.
-        params: ``total`` and ``trainable`` parameters. Defaults to ``None``.
+        error: What went wrong. Defaults to ``''``: nothing, it is done.
         write: ``False`` only makes the record. Defaults to ``True``.
+        result: ``metrics`` of the test, and ``total`` and ``trainable`` ``params``.
 
     Returns:
         The record. Its ``seconds`` are those of the last attempt.
@@ -104,12 +96,12 @@ def write_record(
         method=run.method,
         seed=run.seed,
         status="failed" if error else "done",
-        error=error,
+        error=error or None,
         config=run.source,
         cfg_options=run.cfg_options,
         fingerprint=fingerprint(run.config()),
-        metrics=metrics or {},
-        params=params or {},
+        metrics=result.get("metrics", {}),
+        params=result.get("params", {}),
         seconds=finished - started,
         versions=versions(),
         host=host(),
@@ -121,7 +113,7 @@ def write_record(
             with atomic_path(run.work_dir / RECORD) as path:
                 path.write_text(json.dumps(record, indent=2, default=str))
         except OSError as problem:
-            record |= dict(status="failed", error=f"{error or ''}\nno record written: {problem}")
+            record |= dict(status="failed", error=f"{error}\nno record written: {problem}")
     return record
 
 

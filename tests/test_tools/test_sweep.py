@@ -60,8 +60,9 @@ def test_a_sweep_outlives_killed_workers_and_failing_runs(suite, tmp_path):
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [each for child in map(int, children) for each in (child, *descendants(child))]
+    files = Path(f"/proc/{pid}/task").glob("*/children")  # of each thread
+    children = [int(each) for file in files for each in file.read_text().split()]
+    return [each for child in children for each in (child, *descendants(child))]
 
 
 def running(pid: int) -> bool:

@@ -1,10 +1,6 @@
-"""Execute runs in worker processes of this machine, kept by dask.distributed.
+"""Execute runs in worker processes of this machine, which dask.distributed keeps.
 
-Of what was tried with tasks that kill their process or raise, dask alone replaces a
-dead worker, tries only its task again, gives each worker an environment of its own
-(a GPU), and ends all workers at once when the sweep is killed. loky fails every other
-task too, parsl tries errors of a task again and its workers outlive the sweep, ray
-weighs 200 MB and leaves agents behind.
+``docs/cluster.md`` says what else was tried, and why this.
 """
 
 from __future__ import annotations
@@ -19,19 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import distributed
 import torch
-from distributed import (
-    Client,
-    Future,
-    KilledWorker,
-    Nanny,
-    Scheduler,
-    Security,
-    SpecCluster,
-    WorkerPlugin,
-    as_completed,
-    get_worker,
-)
 
 from mmdyt.engine.suite import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
@@ -55,11 +40,11 @@ def run_local(runs: Sequence[SuiteRun], workers: int, out: Path, bar: SweepProgr
         bar: Shows the progress.
     """
     waiting = iter(runs)
-    under_way: dict[Future, tuple[int, SuiteRun, float]] = {}
+    under_way: dict[distributed.Future, tuple[int, SuiteRun, float]] = {}
     with _workers(min(workers, len(runs)), out) as client:
         client.subscribe_topic(TOPIC, lambda event: bar.move(*event[1]))
 
-        def start(worker: int) -> list[Future]:
+        def start(worker: int) -> list[distributed.Future]:
             run = next(waiting, None)
             if run is None:
                 return []
@@ -68,37 +53,29 @@ def run_local(runs: Sequence[SuiteRun], workers: int, out: Path, bar: SweepProgr
             under_way[future] = worker, run, time.time()
             return [future]
 
-        futures = as_completed([future for each in range(workers) for future in start(each)])
+        futures = distributed.as_completed([f for each in range(workers) for f in start(each)])
         for future in futures:
             worker, run, started = under_way.pop(future)
             try:
                 bar.end(run.name, future.result())
-            except KilledWorker:
+            except distributed.KilledWorker:
                 from mmdyt.engine.suite_run import write_record  # imports the stack
 
                 error = f"its process died {ATTEMPTS} times; see {out / f'worker{worker}.log'}"
-                bar.end(run.name, write_record(run, started, error=error))
+                bar.end(run.name, write_record(run, started, error))
             future.release()  # or a later death of its worker would do it again
             futures.update(start(worker))
 
 
 def gpu_of(worker: int) -> dict[str, str]:
-    """Give a worker one of the visible GPUs, by turns.
-
-    Args:
-        worker: Number of the worker.
-
-    Returns:
-        ``CUDA_VISIBLE_DEVICES``, or nothing where there is no GPU.
-    """
-    devices = [str(each) for each in range(torch.cuda.device_count())]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(devices)).split(",")
+    """Give a worker one of the visible GPUs, by turns, or nothing where there are none."""
+    devices = ",".join(str(each) for each in range(torch.cuda.device_count()))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", devices).split(",")
     return {"CUDA_VISIBLE_DEVICES": visible[worker % len(visible)]} if devices else {}
 
 
 @contextmanager
-def _workers(count: int, out: Path) -> Iterator[Client]:
-    threads = max(1, len(os.sched_getaffinity(0)) // count)
+def _workers(count: int, out: Path) -> Iterator[distributed.Client]:
     config: dict[str, Any] = {
         "distributed.worker.daemon": False,  # data loaders start processes
         "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
@@ -106,37 +83,28 @@ def _workers(count: int, out: Path) -> Iterator[Client]:
         "distributed.deploy.lost-worker-timeout": "10 minutes",
         # Set before a worker loads torch; what the environment has already wins.
         "distributed.nanny.pre-spawn-environ": {
-            "OMP_NUM_THREADS": threads,
+            "OMP_NUM_THREADS": max(1, len(os.sched_getaffinity(0)) // count),
             "DASK_LOGGING__DISTRIBUTED": "critical",
         },
     }
-    with dask.config.set(config):
-        security = Security.temporary()  # other users of the machine keep out
-        local = dict(host="127.0.0.1", security=security, dashboard_address=None)
-        workers = {
-            f"w{index}": dict(
-                cls=Nanny,
-                options=dict(
-                    nthreads=1,
-                    memory_limit=0,
-                    env=gpu_of(index),
-                    resources={f"w{index}": 1},
-                    security=security,
-                    host="127.0.0.1",
-                ),
-            )
-            for index in range(count)
-        }
-        scheduler = dict(cls=Scheduler, options=local)
-        with (
-            SpecCluster(workers, scheduler, security=security, silence_logs=50) as cluster,
-            Client(cluster) as client,
-        ):
-            client.register_plugin(_Output(out))
-            yield client
+    security = distributed.Security.temporary()  # other users of the machine keep out
+    here = dict(host="127.0.0.1", security=security)
+    scheduler = dict(cls=distributed.Scheduler, options=dict(here, dashboard_address=None))
+    workers = {}
+    for index in range(count):
+        own = dict(env=gpu_of(index), resources={f"w{index}": 1})
+        options = dict(here, nthreads=1, memory_limit=0, **own)
+        workers[f"w{index}"] = dict(cls=distributed.Nanny, options=options)
+    with (
+        dask.config.set(config),
+        distributed.SpecCluster(workers, scheduler, security=security, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.register_plugin(_Output(out))
+        yield client
 
 
-class _Output(WorkerPlugin):
+class _Output(distributed.WorkerPlugin):
     """What a worker prints goes into a file, and Ctrl-C is for the sweep alone."""
 
     def __init__(self, out: Path) -> None:
@@ -153,6 +121,6 @@ class _Output(WorkerPlugin):
 def _execute(run: SuiteRun) -> dict[str, Any]:
     from mmdyt.engine.suite_run import execute  # imports the stack, once a worker
 
-    worker = get_worker()
+    worker = distributed.get_worker()
     worker.log_event(TOPIC, [run.name, None])
     return execute(run, lambda share: worker.log_event(TOPIC, [run.name, share]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
@@ -16,14 +15,13 @@ class SweepProgress(Progress):
     Args:
         total: Number of runs to do.
         metric: The metric to show of a finished run.
-        console: Where to show it. Defaults to ``None``: the terminal.
     """
 
-    def __init__(self, total: int, metric: str, console: Console | None = None) -> None:
+    def __init__(self, total: int, metric: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn())
         times = (TimeElapsedColumn(), TimeRemainingColumn())
         # Runs differ: the time left is estimated from more than the last one.
-        super().__init__(*columns, *times, console=console, speed_estimate_period=3600)
+        super().__init__(*columns, *times, speed_estimate_period=3600)
         self.metric = metric
         self.counts = dict(done=0, failed=0, lost=0)
         self._total = total
@@ -35,32 +33,27 @@ class SweepProgress(Progress):
         """Show that a run has started (``None``), or how far it is, from 0 to 1."""
         if name not in self._lines:
             self._lines[name] = self.add_task(f"  {name}", total=1.0)
-        elif share is None and self._lines[name] is not None:
+        elif share is None:
             self._print(f"{name}: its process died; trying once more")
         if self._lines[name] is not None:
             self.update(self._lines[name], completed=share or 0.0)
         self._show()
 
-    def end(self, name: str, record: dict[str, Any]) -> None:
-        """Show how a run ended."""
-        if record["status"] == "done":
-            result = f"{self.metric} {record['metrics'].get(self.metric, float('nan')):.2f}"
-        else:
-            result = "failed: " + record["error"].strip().splitlines()[-1]
-        number = 1 + self.counts["done"] + self.counts["failed"]
-        line = f"[{number}/{self._total}] {name}: {result} ({record['seconds']:.0f} s)"
-        self._end(name, record["status"], line)
-
-    def lose(self, name: str, why: str) -> None:
-        """Show that a run came to no end: it is left for the next sweep."""
-        self._end(name, "lost", f"{name}: {why}")
-
-    def _end(self, name: str, how: str, line: str) -> None:
-        self.counts[how] += 1
+    def end(self, name: str, record: dict[str, Any] | None, why: str = "") -> None:
+        """Show how a run ended, or ``why`` it left no record and waits for the next sweep."""
+        status = record["status"] if record else "lost"
+        self.counts[status] += 1
         if self._lines.get(name) is not None:
             self.remove_task(self._lines[name])
         self._lines[name] = None  # what it may still report is late
-        self._print(line)
+        if record and status == "done":
+            why = f"{self.metric} {record['metrics'].get(self.metric, float('nan')):.2f}"
+        elif record:
+            why = "failed: " + record["error"].strip().splitlines()[-1]
+        if record:
+            ended = self.counts["done"] + self.counts["failed"]
+            name, why = f"[{ended}/{self._total}] {name}", f"{why} ({record['seconds']:.0f} s)"
+        self._print(f"{name}: {why}")
         self._show()
 
     def _print(self, line: str) -> None:
@@ -68,10 +61,6 @@ class SweepProgress(Progress):
 
     def _show(self) -> None:
         done, failed = self.counts["done"], self.counts["failed"]
-        left = self._total - done - failed
         under_way = sum(self._tasks[line].completed for line in self._lines.values() if line)
-        self.update(
-            self._all,
-            description=f"{done} done, {failed} failed, {left} left",
-            completed=done + failed + under_way,
-        )
+        text = f"{done} done, {failed} failed, {self._total - done - failed} left"
+        self.update(self._all, description=text, completed=done + failed + under_way)

@@ -38,10 +38,9 @@ def run_pytorch(
             bar.move(run.name, None)
             started, fields = time.time(), json.dumps(asdict(run), default=str)
             done = subprocess.run([*command, fields], stdout=log, stderr=log, pass_fds=[lock])
-            record = run.record()
-            if record is None:
+            if not run.record():
                 from mmdyt.engine.suite_run import write_record  # imports the stack
 
                 error = f"its processes ended with {done.returncode}; see {log.name}"
-                record = write_record(run, started, error=error)
-            bar.end(run.name, record)
+                write_record(run, started, error)
+            bar.end(run.name, run.record(), f"left no record; see {log.name}")

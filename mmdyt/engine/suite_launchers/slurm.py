@@ -118,22 +118,18 @@ def wait_for(runs: Sequence[SuiteRun], out: Path, bar: SweepProgress) -> None:
     Args:
         runs: The runs to watch; none of them has a record.
         out: Folder of the suite.
-        bar: Shows the progress. A run that leaves the queue without a record
-            was killed; the next sweep takes it up again.
+        bar: Shows the progress.
     """
-    left = {run.name: run for run in runs}
+    left = list(runs)
     while left:
         states = queued(out)
-        for name, run in list(left.items()):
-            if record := run.record():
-                bar.end(name, record)
-            elif name not in states:
-                bar.lose(name, f"left the queue without a record; see {_folder(out)}")
-            else:
-                if states[name] == "RUNNING":
-                    bar.move(name, 0.0)
-                continue
-            del left[name]
+        for run in list(left):
+            record = run.record()
+            if record or run.name not in states:
+                bar.end(run.name, record, f"left the queue without a record; see {_folder(out)}")
+                left.remove(run)
+            elif states[run.name] == "RUNNING":
+                bar.move(run.name, 0.0)
         time.sleep(POLL_SECONDS if left else 0)
 
 
