@@ -9,7 +9,7 @@ RUN := PYTHONPATH=. $(PY)
 STAMP := $(VENV)/.installed-$(STACK)
 # What a stack builds from source, it builds against these packages: they come first.
 BUILD := $(wildcard requirements/$(STACK)-build.txt)
-REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs)
+REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs sweep)
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 STUDY := projects/transfer_study

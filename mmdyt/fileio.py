@@ -1,4 +1,4 @@
-"""Files: atomic writing, and safetensors as a checkpoint format of mmengine."""
+"""Files: atomic writing, locks, and safetensors as a checkpoint format of mmengine."""
 
 from __future__ import annotations
 
@@ -127,6 +127,33 @@ class AtomicBackend(LocalBackend):
             encoding: Defaults to ``'utf-8'``.
         """
         self.put(obj.encode(encoding), filepath)
+
+
+@contextmanager
+def locked(path: str | Path, who: str) -> Iterator[int]:
+    """Hold a lock file, which the system releases however its holders end.
+
+    Args:
+        path: The lock file. Missing folders are made.
+        who: What to call its holder in the error.
+
+    Yields:
+        The descriptor that holds the lock. A process that inherits it keeps
+        the lock until it ends.
+
+    Raises:
+        RuntimeError: If another process holds the lock.
+    """
+    import fcntl  # which Windows lacks
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{who} is at work in {path.parent}") from None
+        yield file.fileno()
 
 
 def save_safetensors(target: str | Path, tensors: Mapping[str, Tensor], meta: dict) -> None:

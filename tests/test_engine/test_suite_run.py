@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmdyt.engine.suite import CONFIG, SuiteRun, fingerprint
-from mmdyt.engine.suite_worker import execute
+from mmdyt.engine.suite_run import execute
 
 ENDING = dict(
     custom_imports=dict(imports=["tests.test_engine.ending_hook"], allow_failed_imports=False)
