@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
-from mmdyt.engine.suite_run import execute, last_checkpoint
+from mmdyt.engine.suite_run import execute
 from mmdyt.evaluation.timing import time_alternately
 from mmdyt.fileio import atomic_path, locked
 
@@ -122,7 +123,7 @@ def compare(
 
 
 def _load(run: SuiteRun) -> Result:
-    record, checkpoint = run.record(), last_checkpoint(run.work_dir)
+    record, checkpoint = run.record(), newest_checkpoint(run.work_dir)
     assert record and checkpoint
     cfg = run.config()
     cfg.merge_from_dict(dict(work_dir=str(run.work_dir), load_from=str(checkpoint)))

@@ -222,12 +222,9 @@ class Suite:
         """
         _load.cache_clear()  # configs are read afresh with their suite
         cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
-        return cls(
-            name,
-            *(cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")),
-            out=Path(out or Path("work_dirs/suites") / name),
-            cfg_options=dict(cfg_options or {}),
-        )
+        folder = Path(out or Path("work_dirs/suites") / name)
+        values = {key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")}
+        return cls(name, **values, out=folder, cfg_options=dict(cfg_options or {}))  # type: ignore
 
     def runs(
         self,
