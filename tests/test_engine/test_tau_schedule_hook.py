@@ -85,11 +85,6 @@ def test_tau_goes_from_begin_to_end_and_resumes(tmp_path):
     assert first + rest == pytest.approx(whole)
 
 
-def test_tau_by_epoch(tmp_path):
-    taus = run(tmp_path, begin=3.0, end=1.0, by_epoch=True)
-    assert taus == pytest.approx([3.0, 3.0, 2.0, 2.0, 1.0, 1.0])
-
-
 def test_a_model_without_a_temperature_is_refused_before_training(tmp_path):
     random = tiny_classifier(backbone=dict(dispatcher=dict(type="mmdyt.RandomDispatcher")))
     with pytest.raises(ValueError, match=r"no dispatcher .* has a temperature"):

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from hypothesis import given
 from mmpretrain.models.backbones.deit3 import DeiT3TransformerEncoderLayer
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 
 from mmdyt.models.layers import VARIANTS, DyTEncoderLayer, rules
 from mmdyt.models.utils import collect_dispatch, dispatch_mode
 from tests.conftest import randomise_adapters
+from tests.strategies import decisions
 from tests.test_models.helpers import fix_dispatch
 
 SHAPE = dict(embed_dims=32, num_heads=4, feedforward_channels=64)
@@ -98,13 +100,14 @@ def test_only_a_layer_of_the_hosts_own_class_is_adopted():
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v])
-@pytest.mark.parametrize("num_prefix", [0, 2])
+@given(decision=decisions())
 @torch.no_grad()
-def test_a_branch_that_nothing_needs_runs_on_the_prefix_only(variant, num_prefix):
-    layer = DyTEncoderLayer(**SHAPE, **DISPATCH | dict(num_prefix=num_prefix), dispatch=variant)
+def test_a_branch_that_nothing_needs_runs_on_the_prefix_only(variant, decision):
+    prefix = dict(num_prefix=decision.num_prefix)
+    layer = DyTEncoderLayer(**SHAPE, **DISPATCH | prefix, dispatch=variant)
     randomise_adapters(layer)
-    fix_dispatch(layer.eval(), torch.zeros(2, 7, dtype=torch.bool))
-    x = torch.randn(2, 7, 32)
+    fix_dispatch(layer.eval(), torch.zeros_like(decision.mask))
+    x = decision.stream(32)
     before, expected = x.clone(), layer(x)
     layer.fixed_rules |= dict.fromkeys(layer.variant.dispatched, rules.prefix_only)
     layer.dispatcher.clear()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hypothesis import given
 from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -10,6 +11,7 @@ from mmdyt.evaluation.timing import saved_activations
 from mmdyt.models.layers import DispatchedLayer, DyTEncoderLayer
 from mmdyt.models.utils import dispatched_layers
 from tests.conftest import build, randomise_adapters, tiny_classifier
+from tests.strategies import decisions
 from tests.test_models.helpers import fix_dispatch, spread_dispatch
 
 QUIET = dict(adapter=dict(type="mmdyt.BottleneckAdapter", drop_rate=0.0))
@@ -155,14 +157,13 @@ def graph_rows(layer, x):
     return rows[True], rows[False]
 
 
-@pytest.mark.parametrize("active", [0, 5, 24])
-def test_inactive_tokens_have_no_graph(active):
-    layer = make_layer()
-    mask = torch.arange(24).view(2, 12) < active
-    soft = torch.rand(2, 12, requires_grad=True)
+@given(decision=decisions(max_prefix=0))
+def test_inactive_tokens_have_no_graph(decision):
+    layer, mask = make_layer(), decision.mask
+    soft = torch.rand(mask.shape, requires_grad=True)
     fix_dispatch(layer, mask.float() + (soft - soft.detach()))
-    x = torch.randn(2, 12, 32, requires_grad=True)
-    assert graph_rows(layer, x) == ([active], [24 - active])
+    x = decision.stream(32).requires_grad_()
+    assert graph_rows(layer, x) == ([int(mask.sum())], [int((~mask).sum())])
     layer(x).sum().backward()
     assert soft.grad.ne(0).all() and torch.isfinite(x.grad).all()
 

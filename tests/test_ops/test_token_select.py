@@ -1,6 +1,7 @@
 """Selecting tokens and putting them back."""
 
 import torch
+from hypothesis import given
 
 from mmdyt.ops import (
     active_indices,
@@ -9,21 +10,17 @@ from mmdyt.ops import (
     masked_branch,
     scatter_add_tokens,
 )
+from tests.strategies import decisions
 
 
-def test_gather_branch_scatter_equals_masking():
-    x = torch.randn(4, 6, 8)
-    mask = torch.rand(4, 6) < 0.5
+@given(decision=decisions())
+def test_gather_branch_scatter_equals_masking(decision):
+    """No active token is an ordinary case."""
+    x, mask = decision.stream(8), keep_prefix(decision.mask, decision.num_prefix)
+    assert torch.equal(mask, decision.active)
     indices = active_indices(mask)
     skipped = scatter_add_tokens(x.clone(), indices, gather_tokens(x, indices).tanh())
     torch.testing.assert_close(skipped, x + masked_branch(x.tanh(), mask))
-
-
-def test_no_active_token_is_an_ordinary_case():
-    x = torch.randn(2, 3, 4)
-    indices = active_indices(torch.zeros(2, 3, dtype=torch.bool))
-    assert gather_tokens(x, indices).shape == (0, 4)
-    assert torch.equal(scatter_add_tokens(x.clone(), indices, torch.empty(0, 4)), x)
 
 
 def test_scatter_takes_half_precision_values_into_a_float_stream():

@@ -6,7 +6,6 @@ from mmdyt.engine.hooks.dispatch_stats_hook import DispatchStatsHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.iter_seed_hook import IterSeedHook
 from mmdyt.engine.hooks.preflight_hook import PreflightHook
-from mmdyt.engine.hooks.progress_bar_hook import ProgressBarHook
 from mmdyt.engine.hooks.tau_schedule_hook import TauScheduleHook
 
 __all__ = [
@@ -16,6 +15,5 @@ __all__ = [
     "FiniteLossHook",
     "IterSeedHook",
     "PreflightHook",
-    "ProgressBarHook",
     "TauScheduleHook",
 ]

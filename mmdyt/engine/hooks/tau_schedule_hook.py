@@ -18,16 +18,14 @@ class TauScheduleHook(Hook):
     with the temperature of an uninterrupted one. It is logged as ``tau``.
 
     Args:
-        begin (float): Temperature of the first step. Defaults to 5.0.
+        begin (float): Temperature of the first iteration. Defaults to 5.0.
         end (float): Temperature of the last step. Defaults to 0.1.
-        by_epoch (bool): Whether a step is an epoch instead of an iteration.
-            Defaults to ``False``.
 
     Raises:
         ValueError: If ``begin`` or ``end`` is not positive.
     """
 
-    def __init__(self, begin: float = 5.0, end: float = 0.1, by_epoch: bool = False) -> None:
+    def __init__(self, begin: float = 5.0, end: float = 0.1) -> None:
         for name, value in (("begin", begin), ("end", end)):
             if not value > 0:
                 raise ValueError(
@@ -35,7 +33,6 @@ class TauScheduleHook(Hook):
                 )
         self.begin = begin
         self.end = end
-        self.by_epoch = by_epoch
 
     def before_train(self, runner) -> None:
         """Look for something to schedule.
@@ -52,10 +49,7 @@ class TauScheduleHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set and log the temperature of this iteration."""
-        step, steps = (
-            (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
-        )
-        progress = step / max(steps - 1, 1)
+        progress = runner.iter / max(runner.max_iters - 1, 1)
         tau = self.begin + (self.end - self.begin) * progress
         for dispatcher in _tempered(runner.model):
             dispatcher.tau = tau
