@@ -223,8 +223,8 @@ class Suite:
         _load.cache_clear()  # configs are read afresh with their suite
         cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
         return cls(
-            name,
-            *(cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")),
+            name=name,
+            **{key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")},
             out=Path(out or Path("work_dirs/suites") / name),
             cfg_options=dict(cfg_options or {}),
         )
