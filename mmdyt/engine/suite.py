@@ -222,9 +222,12 @@ class Suite:
         """
         _load.cache_clear()  # configs are read afresh with their suite
         cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
-        folder = Path(out or Path("work_dirs/suites") / name)
-        values = {key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")}
-        return cls(name, **values, out=folder, cfg_options=dict(cfg_options or {}))  # type: ignore
+        return cls(
+            name=name,
+            **{key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")},
+            out=Path(out or Path("work_dirs/suites") / name),
+            cfg_options=dict(cfg_options or {}),
+        )
 
     def runs(
         self,
