@@ -89,7 +89,7 @@ def require_checkpoint(path: str, key: str) -> None:
             with safe_open(path, framework="pt"):
                 return
         except SafetensorError as error:
-            raise ValueError(f"{key}: {path} is no complete safetensors file: {error}") from error
+            raise ValueError(f"{key}: {path} is no complete safetensors file") from error
     with open(path, "rb") as file:
         legacy = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
     if not legacy and not zipfile.is_zipfile(path):

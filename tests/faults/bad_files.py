@@ -107,11 +107,10 @@ def prepare(root: Path) -> None:
     videos = tiny_config("video/demo/dyt_vit-mini_motion.py", "videos")
     videos.model.cls_head.in_channels = TINY_ARCH["embed_dims"]
     videos.dump(root / "videos.py")
-    text = (root / "image.py").read_text()
-    (root / "syntax.py").write_text(text + "model = dict(\n")
+    (root / "syntax.py").write_text("_base_ = 'image.py'\nmodel = dict(\n")
     (root / "no_base.py").write_text("_base_ = 'nowhere.py'\n")
     (root / "no_model.py").write_text("work_dir = 'run'\n")
-    (root / "config.txt").write_text(text)
+    (root / "config.txt").write_text("_base_ = 'image.py'\n")
     (root / "typo.py").write_text("_base_ = 'image.py'\ntest_evaluator = dict(topq=1)\n")
     (root / "no_scale.py").write_text(
         "_base_ = 'image.py'\nauto_scale_lr = dict(_delete_=True, enable=False)\n"
@@ -139,7 +138,6 @@ def prepare(root: Path) -> None:
     (root / "garbage.pth").write_bytes(b"no weights at all" * 9)
     (root / "garbage.safetensors").write_bytes(b"no weights at all" * 9)
     (root / "garbage.npz").write_bytes(b"no weights at all" * 9)
-    (root / "number.pth").write_bytes(b"")
     torch.save(3, root / "number.pth")
     torch.save(timm_weights(), root / "timm.pth")
     torch.save(timm_weights() | {"norm.weight": torch.full((8,), torch.nan)}, root / "nan.pth")

@@ -45,7 +45,7 @@ def run_test(error: str, options: str, config: str = "image.py") -> Case:
 
 CONFIG_CASES = [
     train("nowhere.py: No such file or directory", "", "nowhere.py"),
-    train("syntax.py: '(' was never closed (line 201)", "", "syntax.py"),
+    train("syntax.py: '(' was never closed (line 2)", "", "syntax.py"),
     train("nowhere.py: No such file or directory", "", "no_base.py"),
     train(
         "no_model.py has no model, train_dataloader, train_cfg, optim_wrapper, which a train run needs",
@@ -206,10 +206,6 @@ VALUE_CASES = [
     ),
     train("--launcher mpi needs GPUs; on CPUs choose pytorch or slurm", "--launcher mpi"),
     train(
-        "argument --launcher: invalid choice: 'torchrun' (choose from 'none', 'pytorch', 'slurm', 'mpi')",
-        "--launcher torchrun",
-    ),
-    train(
         "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: leave it out to train in float32 on the CPU",
         "--amp",
     ),
@@ -275,7 +271,7 @@ FILE_CASES = [
     option("load_from: empty.pth is empty", "load_from=empty.pth"),
     option("load_from: cut.pth is damaged or no checkpoint of torch.save", "load_from=cut.pth"),
     option(
-        "load_from: garbage.safetensors is no complete safetensors file: Error while deserializing header: header too large",
+        "load_from: garbage.safetensors is no complete safetensors file",
         "load_from=garbage.safetensors",
     ),
     option(
@@ -287,7 +283,7 @@ FILE_CASES = [
     run_test("checkpoint: garbage.pth is damaged or no checkpoint of torch.save", "garbage.pth"),
     run_test("checkpoint: cut.pth is damaged or no checkpoint of torch.save", "cut.pth"),
     run_test(
-        "checkpoint: garbage.safetensors is no complete safetensors file: Error while deserializing header: header too large",
+        "checkpoint: garbage.safetensors is no complete safetensors file",
         "garbage.safetensors",
     ),
     run_test(
@@ -431,7 +427,7 @@ TOOL_CASES = [
     ),
     Case(
         f"{CONVERTERS}timm_to_mmdyt.py garbage.safetensors out.pth",
-        "SRC: garbage.safetensors is no complete safetensors file: Error while deserializing header: header too large",
+        "SRC: garbage.safetensors is no complete safetensors file",
     ),
     Case(
         f"{CONVERTERS}official_to_mmdyt.py timm.pth out.pth",

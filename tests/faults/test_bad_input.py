@@ -46,6 +46,7 @@ def run(case: Case, root: Path) -> tuple[int, str]:
             os.dup2(sys.stderr.fileno(), 2)
             os.dup2(sys.stdout.fileno(), 1)
             os.chdir(root)
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # some errors tell of a missing GPU
             sys.path.insert(0, str(Path(path).parent))
             sys.argv = [path, *args]
             try:
