@@ -55,7 +55,7 @@ HARMLESS: dict[str, Any] = {
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """For torch before 2.5, whose ``weights_only`` cannot be told what is harmless."""
+    """For torch before 2.5, whose ``weights_only`` has no list of harmless types."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a global up among those that are known to hold data."""

@@ -149,10 +149,12 @@ def mask_problem(
     labels = {new.get(label, label) for label in np.unique(mask).tolist()}
     if sample.get("reduce_zero_label"):  # 0 is no class, 1 the first one
         labels = {label - 1 for label in labels - {0, ignore_index}}
-    odd = sorted(label for label in labels - {ignore_index} if not 0 <= label < num_classes)
-    if not odd:
+    outside = sorted(label for label in labels - {ignore_index} if not 0 <= label < num_classes)
+    if not outside:
         return None
-    detail = f"labels {odd[:10]} are outside [0, {num_classes}) and not ignore_index={ignore_index}"
+    detail = (
+        f"labels {outside[:10]} are outside [0, {num_classes}) and not ignore_index={ignore_index}"
+    )
     return Problem(path, "label", f"{detail}; see num_classes and reduce_zero_label")
 
 
@@ -187,7 +189,7 @@ def report(problems: Sequence[Problem], where: str, shown: int = 20) -> str:
         shown: How many to name at most. Defaults to 20.
 
     Returns:
-        A line of counts, and one line a problem; one problem is told in one line.
+        A line of counts, and one line a problem; a single problem takes one line.
     """
     if len(problems) == 1:
         return f"{where} has 1 bad sample: {problems[0].sample}: {problems[0].detail}"

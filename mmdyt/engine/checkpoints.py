@@ -61,8 +61,8 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
     reason = f"names {named!r}, which is no complete checkpoint" if named else "names no file"
     for path in sorted(found, key=_number, reverse=True):
         if is_complete(path):
-            told = f"{pointer} {reason}: going on from {path}, the newest complete one"
-            print_log(told, "current", logging.WARNING)
+            message = f"{pointer} {reason}: going on from {path}, the newest complete one"
+            print_log(message, "current", logging.WARNING)
             return path
     raise ValueError(
         f"{pointer} {reason}, and none of {sorted(path.name for path in found)} is complete: "

@@ -181,11 +181,11 @@ def _unknown_keys(cfg: Config) -> Iterator[str]:
             for index, child in enumerate(node):
                 yield from walk(child, f"{path}.{index}")
         elif isinstance(node, dict):
-            yield from odd_keys(node, path)
+            yield from unknown_keys(node, path)
             for key in node:
                 yield from walk(node[key], f"{path}.{key}")
 
-    def odd_keys(node: dict, path: str) -> Iterator[str]:
+    def unknown_keys(node: dict, path: str) -> Iterator[str]:
         own = str(node.get("type", "")).startswith(f"{SCOPE}.")
         if (own or path == "optim_wrapper.optimizer") and not resolve_type(node["type"]):
             registries = OWN_REGISTRIES if own else [roots.OPTIMIZERS]
@@ -194,8 +194,8 @@ def _unknown_keys(cfg: Config) -> Iterator[str]:
         # Other parts of the model are built at once, and refuse their keys themselves.
         elif own or (not path.startswith("model") and ("type" in node or path in ASSUMED)):
             accepted = _accepted(node, path)
-            odd = [] if accepted is None else sorted(set(node) - accepted)
-            for key in (key for key in odd if not key.startswith("_")):
+            unknown = [] if accepted is None else sorted(set(node) - accepted)
+            for key in (key for key in unknown if not key.startswith("_")):
                 yield f"{path}.{key} is unknown{_meant(f'{path}.{key}', accepted or ())}"
 
     for top in sorted(RUNNER_KEYS & set(cfg.keys())):

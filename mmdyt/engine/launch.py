@@ -35,7 +35,7 @@ def join_cpu_processes(cfg: Config) -> None:
     """Check the launcher, and let ``pytorch`` and ``slurm`` work without a GPU.
 
     mmengine binds each process to a CUDA device. Where there is none, the
-    group is joined here, with gloo, and the data parallel wrapper is told to
+    group is joined here, with gloo, and the data parallel wrapper is set to
     use no device. With a GPU, or without a launcher, this does nothing.
 
     Args:

@@ -183,5 +183,5 @@ def _named_errors(runner) -> Iterator[None]:
         pointer = Path(runner.work_dir) / POINTER
         last = pointer.read_text().strip() if pointer.is_file() else None
         stands = f"{last} stands, and --resume goes on from it" if last else "there was none before"
-        told = f"{error.strerror or error}, the checkpoint was not saved; {stands}"
-        raise OSError(error.errno, told, error.filename) from error
+        message = f"{error.strerror or error}, the checkpoint was not saved; {stands}"
+        raise OSError(error.errno, message, error.filename) from error

@@ -48,12 +48,12 @@ class Fault(NamedTuple):
     Args:
         kind: ``'missing'``, ``'unexpected'`` or ``'of another shape'``.
         name: The key.
-        told: The key as an error shows it, with shapes.
+        text: The key as an error shows it, with shapes.
     """
 
     kind: str
     name: str
-    told: str
+    text: str
 
 
 def compare_states(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[Fault]:
@@ -62,8 +62,8 @@ def compare_states(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> li
     faults += [Fault("unexpected", name, name) for name in given if name not in own]
     for name, tensor in own.items():
         if name in given and given[name].shape != tensor.shape:
-            told = f"{name} is {tuple(given[name].shape)}, the model has {tuple(tensor.shape)}"
-            faults.append(Fault("of another shape", name, told))
+            text = f"{name} is {tuple(given[name].shape)}, the model has {tuple(tensor.shape)}"
+            faults.append(Fault("of another shape", name, text))
     return faults
 
 
@@ -71,10 +71,10 @@ def describe(faults: Iterable[Fault]) -> str:
     """Say in a line which keys do not match, three of each kind."""
     kinds = defaultdict(list)
     for fault in faults:
-        kinds[fault.kind].append(fault.told)
+        kinds[fault.kind].append(fault.text)
     return "; ".join(
-        f"{len(told)} {kind}: {', '.join(told[:3])}{' ...' if len(told) > 3 else ''}"
-        for kind, told in kinds.items()
+        f"{len(texts)} {kind}: {', '.join(texts[:3])}{' ...' if len(texts) > 3 else ''}"
+        for kind, texts in kinds.items()
     )
 
 
@@ -117,23 +117,23 @@ def guard_load(
 
 
 def _check_adapter(model: nn.Module, given: dict[str, Tensor], meta: dict) -> None:
-    told = f"{meta['file']} (trained with {meta.get('config') or 'an unnamed config'})"
+    source = f"{meta['file']} (trained with {meta.get('config') or 'an unnamed config'})"
     if meta["format"] != ADAPTER_FORMAT:
         raise ValueError(
-            f"{told} is of format {meta['format']}, which does not say enough of its model; "
+            f"{source} is of format {meta['format']}, which does not say enough of its model; "
             f"this version reads {ADAPTER_FORMAT}: load the run's epoch_*.pth instead, and save it "
             "with mmdyt.save_adapter"
         )
-    _refuse_differences(told, meta["resolved"], model)
+    _refuse_differences(source, meta["resolved"], model)
     if faults := compare_states(given, split_state(model)[0]):
-        raise ValueError(f"{told} does not match this model: {describe(faults)}")
+        raise ValueError(f"{source} does not match this model: {describe(faults)}")
 
 
-def _refuse_differences(told: str, theirs: dict, model: nn.Module) -> None:
+def _refuse_differences(source: str, theirs: dict, model: nn.Module) -> None:
     ours: dict = model.resolved_config  # type: ignore[assignment]
     if differences := config_differences(theirs, ours):
         more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
-        raise ValueError(f"{told} belongs to another model: {'; '.join(differences[:5])}{more}")
+        raise ValueError(f"{source} belongs to another model: {'; '.join(differences[:5])}{more}")
 
 
 def _require_base(model: nn.Module, meta: dict) -> dict[str, Tensor]:
@@ -215,6 +215,8 @@ def _check_parts(model: nn.Module, given: dict[str, Tensor], local_metadata: dic
             f"num_dense_layers, adapter, dispatcher): {describe(faults['backbone'])}"
         )
     for part in faults.keys() - {"backbone"}:
-        told = f"model.{part} starts anew, as the checkpoint has another: {describe(faults[part])}"
-        print_log(told, "current", logging.WARNING)
+        message = (
+            f"model.{part} starts anew, as the checkpoint has another: {describe(faults[part])}"
+        )
+        print_log(message, "current", logging.WARNING)
     return [name for name in given if name.split(".", 1)[0] in faults.keys() - {"backbone"}]
