@@ -6,6 +6,7 @@ needs ``requirements/detection.txt``.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,13 +25,18 @@ if "mmdet.structures" in sys.modules and "mmcv.ops" not in sys.modules:
         "it where it is installed): import mmdyt first"
     )
 
+from mmdet.datasets import CocoDataset
 from mmdet.models.detectors import CascadeRCNN, MaskRCNN
 from mmdet.structures import DetDataSample
+from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmdyt.datasets.coco_checks import odd_boxes, wrong_references
+from mmdyt.datasets.preflight import report
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
-from mmdyt.registry import MODELS
+from mmdyt.registry import DATASETS, MODELS
 
 
 class DyTDetectorMixin(CompleteModelMixin):
@@ -159,3 +165,35 @@ class DyTCascadeRCNN(DyTDetectorMixin, CascadeRCNN):
         *args: As ``CascadeRCNN``.
         **kwargs: As ``CascadeRCNN`` and :class:`DyTDetectorMixin`.
     """
+
+
+@DATASETS.register_module()
+class CheckedCocoDataset(CocoDataset):
+    """mmdetection's ``CocoDataset``, which looks through its annotation file first.
+
+    Classes and categories that do not fit stop it with all their names. Boxes
+    without area, boxes that leave their image and images without objects are
+    logged and left to the host, which drops or cuts them. Missing images are
+    found by ``mmdyt.PreflightHook``.
+
+    Args:
+        **kwargs: As ``CocoDataset``; the classes come from ``metainfo``.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """Load the annotation file once, check it, and parse it as the host does.
+
+        Raises:
+            ValueError: With every annotation that does not fit, up to 20 in full.
+        """
+        with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
+            coco = self.COCOAPI(path)
+        if wrong := wrong_references(coco.dataset, self.metainfo["classes"]):
+            raise ValueError(report(wrong, self.ann_file))
+        if odd := odd_boxes(coco.dataset):
+            print_log(report(odd, self.ann_file), logger="current", level=logging.WARNING)
+        self.COCOAPI = lambda _path: coco
+        try:
+            return super().load_data_list()
+        finally:
+            del self.COCOAPI

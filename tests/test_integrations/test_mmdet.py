@@ -13,15 +13,14 @@ from torch import nn
 if find_spec("mmdet") is None:
     pytest.skip("needs requirements/detection.txt", allow_module_level=True)
 
-import mmdyt.integrations.mmdet as integration
 import mmdet.models.detectors as hosts
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 
+import mmdyt.integrations.mmdet as integration
 from mmdyt.evaluation import CostAccount
-from mmdyt.models.utils import collect_dispatch, dispatch_mode, trainable_names
-from tests.conftest import randomise_adapters
+from mmdyt.models.utils import collect_dispatch
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 SIZE, CLASSES = 64, 3
@@ -37,11 +36,14 @@ FAMILIES = {
         "retinanet/retinanet_r50_fpn_1x_coco.py",
         {"bbox_head.anchor_generator.strides": STRIDES},
     ),
-    "FCOS": ("fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py", {"bbox_head.strides": STRIDES}),
+    "FCOS": (
+        "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
+        {"bbox_head.strides": STRIDES, "bbox_head.norm_cfg.num_groups": 8},
+    ),
     "DETR": ("detr/detr_r50_8xb2-150e_coco.py", {"neck": MAPPER | dict(num_outs=1)}),
     "DeformableDETR": (
         "deformable_detr/deformable-detr_r50_16xb2-50e_coco.py",
-        {"neck": MAPPER | dict(num_outs=4)},
+        {"neck": MAPPER | dict(num_outs=4), "bbox_head.embed_dims": 32},
     ),
 }
 
