@@ -7,3 +7,5 @@ default_scope = "mmdet"
 default_hooks = dict(visualization=dict(_delete_=True, type="DetVisualizationHook"))
 vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
 visualizer = dict(_delete_=True, type="DetLocalVisualizer", vis_backends=vis_backends)
+# Heads with other numbers of classes than the data are refused by mmdetection's own hook.
+custom_hooks = [*_base_.custom_hooks, dict(type="NumClassCheckHook")]
