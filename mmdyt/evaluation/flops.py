@@ -3,14 +3,15 @@
 One count of the whole model with every token computed, less what each
 dispatcher saved according to its :class:`~mmdyt.structures.DispatchRecord`.
 There is no second model and no assumption on which tokens are active: only
-their number per image enters, as the cost depends on nothing else.
+their number per image enters, as the cost depends on nothing else. Where
+attention among the active tokens ran at the full length, as on GPUs and in
+compiled graphs, its products are charged so.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -20,10 +21,11 @@ from mmengine.analysis import FlopAnalyzer
 from torch import Tensor, nn
 
 from mmdyt.evaluation.branch_cost import BranchCost, branch_cost
-from mmdyt.models.utils import dispatch_mode, dispatched_layers
+from mmdyt.models.layers import DispatchedLayer
+from mmdyt.models.utils import collect_dispatch, dispatch_mode, hide_pass
 from mmdyt.structures import DispatchRecord
 
-Key = tuple[int, str]  # layer, branch
+Key = tuple[str, str]  # dotted name of the layer, branch
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class CostAccount:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self._layers = {layer.layer_index: layer for layer in dispatched_layers(model)}
+        self._layers = {
+            name: m for name, m in model.named_modules() if isinstance(m, DispatchedLayer)
+        }
         self._costs: dict[Key, BranchCost] = {}
         self._passes: dict[tuple, FullPass] = {}
 
@@ -89,7 +93,9 @@ class CostAccount:
         """FLOPs of one sample in the complete model, as :meth:`complete`."""
         return self.complete(inputs).flops
 
-    def flops(self, records: Iterable[DispatchRecord], inputs: Tensor) -> Tensor:
+    def flops(
+        self, records: Iterable[DispatchRecord], inputs: Tensor, padding: bool = True
+    ) -> Tensor:
         """FLOPs of what the model really computed, dispatchers included.
 
         Args:
@@ -98,6 +104,9 @@ class CostAccount:
                 shape.
             inputs: Samples of that shape, ``(B, ...)``, on the model's device.
                 With slide inference, of the shape of one window.
+            padding: Whether attention that ran at the full length is charged
+                so, or as if it had run among the active tokens alone. Defaults
+                to ``True``, what was executed.
 
         Returns:
             FLOPs by sample, in the order of the passes and within them of the
@@ -112,13 +121,13 @@ class CostAccount:
         expected, given = _by_dispatcher(full.records), _by_dispatcher(records)
         if expected.keys() != given.keys():
             raise ValueError(
-                f"the model dispatches at (layer, branch) {sorted(expected)}, the records are of "
+                f"the model dispatches at {sorted(expected)}, the records are of "
                 f"{sorted(given)}; run the model inside collect_dispatch(model)"
             )
         if not given:
             return torch.full((len(inputs),), full.flops, dtype=torch.float64)
 
-        saved = []
+        saved: list[Tensor] = []
         for key, group in given.items():
             num_tokens = expected[key][0].mask.shape[1]
             if any(record.mask.shape[1] != num_tokens for record in group):
@@ -126,11 +135,10 @@ class CostAccount:
                     f"records of {group[0].mask.shape[1]} tokens do not belong to inputs of shape "
                     f"{tuple(inputs.shape)}, which gives {num_tokens}"
                 )
-            saved.append(torch.cat([self.saved(record) for record in group]))
-        images_per_sample = sum(len(record.mask) for record in next(iter(expected.values())))
-        per_image = torch.stack(saved).sum(dim=0)  # (D, S * T) -> (S * T,)
-        per_sample = per_image.reshape(-1, images_per_sample).sum(dim=1)  # (S, T) -> (S,)
-        return full.flops - per_sample.double()
+            per_image = torch.cat([self.saved(record, padding) for record in group])  # (S * T,)
+            images_per_sample = sum(len(record.mask) for record in expected[key])
+            saved.append(per_image.reshape(-1, images_per_sample).sum(dim=1))  # (S, T) -> (S,)
+        return full.flops - torch.stack(saved).sum(dim=0).double()  # (D, S) -> (S,)
 
     def flops_at_rate(self, inputs: Tensor, rate: float) -> float:
         """FLOPs of one sample where every dispatcher keeps the same share.
@@ -153,26 +161,33 @@ class CostAccount:
         for record in full.records:
             num_images, num_tokens = record.mask.shape
             active = record.num_prefix + round(rate * (num_tokens - record.num_prefix))
-            cost = self._cost((record.layer, record.branch))
+            cost = self._cost((record.module, record.branch))
             saved += num_images * (cost(num_tokens) - cost(active))
         return full.flops - saved
 
-    def saved(self, record: DispatchRecord) -> Tensor:
+    def saved(self, record: DispatchRecord, padding: bool = True) -> Tensor:
         """FLOPs that one dispatcher spared each image.
 
         Args:
             record: Its decision, with a mask of shape ``(B, N)``.
+            padding: As :meth:`flops`. Defaults to ``True``.
 
         Returns:
             ``cost(N) - cost(n_b)`` for ``n_b`` active tokens: ``(B,)``, int64.
         """
-        cost = self._cost((record.layer, record.branch))
-        return cost(record.mask.shape[1]) - cost(record.num_active())
+        cost = self._cost((record.module, record.branch))
+        num_tokens, active = record.mask.shape[1], record.num_active()
+        saved = cost(num_tokens) - cost(active)
+        if padding and record.padded:
+            # A branch without any active token in the whole batch does not run.
+            idle_pairs = (num_tokens**2 - active**2) * (active.sum() > 0)
+            saved = saved - cost.per_pair * idle_pairs
+        return saved
 
     def _cost(self, key: Key) -> BranchCost:
         if key not in self._costs:
-            layer, branch = key
-            self._costs[key] = branch_cost(self._layers[layer], branch)
+            module, branch = key
+            self._costs[key] = branch_cost(self._layers[module], branch)
         return self._costs[key]
 
     def _full_pass(self, inputs: Tensor, mode: str) -> FullPass:
@@ -185,12 +200,16 @@ class CostAccount:
 def _by_dispatcher(records: Iterable[DispatchRecord]) -> dict[Key, list[DispatchRecord]]:
     groups: dict[Key, list[DispatchRecord]] = defaultdict(list)
     for record in records:
-        groups[record.layer, record.branch].append(record)
+        groups[record.module, record.branch].append(record)
     return dict(groups)
 
 
 class _WholeForward(nn.Module):
-    """Run a model up to its head, which mmaction2 does on request only."""
+    """Run a model up to its head, which mmaction2 does on request only.
+
+    A model whose plain forward pass is not what a prediction computes has a
+    method ``cost_forward(inputs)``.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -198,7 +217,8 @@ class _WholeForward(nn.Module):
         self.stage = {"stage": "head"} if hasattr(model, "cls_head") else {}
 
     def forward(self, inputs: Tensor) -> Any:
-        return self.model(inputs, **self.stage)
+        own = getattr(self.model, "cost_forward", None)
+        return self.model(inputs, **self.stage) if own is None else own(inputs)
 
 
 def _count(model: nn.Module, inputs: Tensor, mode: str) -> FullPass:
@@ -211,7 +231,8 @@ def _count(model: nn.Module, inputs: Tensor, mode: str) -> FullPass:
             torch.no_grad(),
             torch.random.fork_rng(devices),
             dispatch_mode(model, mode),
-            _own_records(model) as records,
+            hide_pass(model, from_all=True),
+            collect_dispatch(model) as records,
         ):
             analyzer = flop_analyzer(_WholeForward(model), inputs)
             by_module = analyzer.by_module()
@@ -254,18 +275,3 @@ def _count_attention(inputs: list[Any], outputs: list[Any]) -> int:
 
 def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(_shape(inputs[1])) * _shape(inputs[2])[-1]
-
-
-@contextmanager
-def _own_records(model: nn.Module) -> Iterator[list[DispatchRecord]]:
-    """Collect records of a pass that no collector around it may see."""
-    layers = dispatched_layers(model)
-    outer = [layer.sinks for layer in layers]
-    records: list[DispatchRecord] = []
-    try:
-        for layer in layers:
-            layer.sinks = [records]
-        yield records
-    finally:
-        for layer, sinks in zip(layers, outer):
-            layer.sinks = sinks

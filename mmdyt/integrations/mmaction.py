@@ -39,7 +39,12 @@ class DyTRecognizer2D(CompleteModelMixin, Recognizer2D):
     """
 
     logits_module = "cls_head"
-    heads = ("cls_head",)
+    heads = ("cls_head", "neck")
+
+    @property
+    def distill_activation(self) -> str:
+        """``'sigmoid'`` for a ``cls_head`` with ``multi_class=True``."""
+        return "sigmoid" if self.cls_head.multi_class else "softmax"
 
     def cost_sample(self, images: Tensor) -> Tensor:
         """Make one view of what the backbone saw, to count its FLOPs.

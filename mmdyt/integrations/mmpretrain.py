@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.models.heads import MultiLabelClsHead
 
 from mmdyt.models.algorithms import CompleteModelMixin
 from mmdyt.registry import MODELS
@@ -14,7 +15,7 @@ class DyTImageClassifier(CompleteModelMixin, ImageClassifier):
 
     Args:
         backbone (dict): Usually a ``mmdyt.DyTViT``.
-        neck (dict | None): Defaults to ``None``.
+        neck (dict | None): It trains, as the head does. Defaults to ``None``.
         head (dict | None): Any classification head of mmpretrain.
         dyt (dict | None): Targets and weights of the loss, see
             :class:`mmdyt.models.algorithms.DyTObjective`. Defaults to ``None``.
@@ -22,3 +23,10 @@ class DyTImageClassifier(CompleteModelMixin, ImageClassifier):
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As ``ImageClassifier``.
     """
+
+    heads = ("head", "neck")
+
+    @property
+    def distill_activation(self) -> str:
+        """``'sigmoid'`` for mmpretrain's multi-label heads."""
+        return "sigmoid" if isinstance(self.head, MultiLabelClsHead) else "softmax"

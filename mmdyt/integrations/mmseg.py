@@ -42,6 +42,11 @@ class DyTEncoderDecoder(CompleteModelMixin, EncoderDecoder):
     heads = ("decode_head", "auxiliary_head", "neck")
     default_objective = DyTObjective(complete_weight=0.0, distill_weight=0.0)
 
+    @property
+    def distill_activation(self) -> str:
+        """``'sigmoid'`` for a ``decode_head`` of one output channel."""
+        return "sigmoid" if self.decode_head.out_channels == 1 else "softmax"
+
     def distill_mask(self, logits: Tensor, data_samples: list) -> Tensor:
         """Find the positions of the logits whose label is not the ignored one.
 

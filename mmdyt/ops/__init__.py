@@ -1,6 +1,6 @@
 """Pure functions of Dynamic Tuning: no state, no modules, no mm library."""
 
-from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid
+from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid, logit
 from mmdyt.ops.mixed_linear import mixed_linear
 from mmdyt.ops.token_select import (
     active_graph,
@@ -18,7 +18,12 @@ from mmdyt.ops.tome import (
     merge_tokens,
     proportional_attention,
 )
-from mmdyt.ops.varlen_attention import masked_attention, padded_attention, varlen_attention
+from mmdyt.ops.varlen_attention import (
+    is_padded,
+    masked_attention,
+    padded_attention,
+    varlen_attention,
+)
 
 __all__ = [
     "Matching",
@@ -29,8 +34,10 @@ __all__ = [
     "gumbel_sigmoid",
     "hard_sigmoid",
     "is_compiling",
+    "is_padded",
     "is_traced",
     "keep_prefix",
+    "logit",
     "masked_attention",
     "masked_branch",
     "merge_tokens",

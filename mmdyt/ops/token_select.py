@@ -1,6 +1,6 @@
 """Select tokens, run a branch on some of them, and put the result back.
 
-Two executions of one rule, ``x + M * branch(x)``: :func:`masked_branch`
+Two executions of one equation, ``x + M * branch(x)``: :func:`masked_branch`
 computes every token and multiplies by the mask (training); the chain
 :func:`active_indices` -> :func:`gather_tokens` -> branch ->
 :func:`scatter_add_tokens` computes the active ones only (inference).
@@ -49,9 +49,7 @@ def masked_branch(branch_out: Tensor, mask: Tensor) -> Tensor:
     return branch_out * mask.to(branch_out.dtype).unsqueeze(-1)
 
 
-def active_graph(
-    branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor, inactive_share: float = 1.0
-) -> Tensor:
+def active_graph(branch: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:
     """Run a branch on every token, for backward on the active ones only.
 
     A hard mask stops the gradient of an inactive token on its way into the
@@ -60,18 +58,11 @@ def active_graph(
     are those of ``masked_branch(branch(x), mask)``, for less backward work and
     without the activations of inactive tokens.
 
-    With ``inactive_share = p < 1`` the branch runs on a random share of the
-    inactive tokens only. Their values count ``1 / p`` times and those of the
-    others are zero, so that the gradient of the mask is right in expectation;
-    everything else is untouched, as the mask hides these values.
-
     Args:
         branch: A function of single tokens, ``(K, C)`` to ``(K, C)``, that
             draws no random numbers.
         x: Token stream, ``(B, N, C)``.
         mask: Boolean mask, ``(B, N)``.
-        inactive_share: Share ``p`` of the inactive tokens to compute, in
-            (0, 1]. Defaults to 1.0.
 
     Returns:
         What the branch gives for every token, ``(B, N, C)``.
@@ -80,12 +71,8 @@ def active_graph(
     # In this order: autocast keeps its casts of weights, and the first must have a graph.
     computed = branch(gather_tokens(x, active))
     with torch.no_grad():
-        out = computed.new_zeros(mask.numel(), x.shape[-1])
-        if inactive_share < 1:
-            chosen = torch.rand(inactive.shape, device=x.device) < inactive_share
-            inactive = inactive[chosen]
-        values = branch(gather_tokens(x, inactive))
-        out.index_copy_(0, inactive, values if inactive_share == 1 else values / inactive_share)
+        out = computed.new_empty(mask.numel(), x.shape[-1])
+        out.index_copy_(0, inactive, branch(gather_tokens(x, inactive)))
     # Not index_copy_, which keeps `computed` for its backward pass.
     return out.index_put_((active,), computed).view(x.shape)  # (B * N, C) -> (B, N, C)
 

@@ -13,6 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdyt.ops.token_select import is_compiling
+
+
+def is_padded(x: Tensor) -> bool:
+    """Whether attention among active tokens runs at the full length here.
+
+    Args:
+        x: Any tensor of the stream; its device counts.
+    """
+    return not x.is_cpu or is_compiling()
+
 
 def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float = 0.0) -> Tensor:
     """Attention in which every query sees the active keys and itself.

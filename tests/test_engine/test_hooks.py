@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmdyt.datasets.preflight import find_problems
+from mmdyt.engine.hooks import DispatchStatsHook
 from mmdyt.evaluation import CostAccount
 from mmdyt.fileio import load_from_safetensors
+from mmdyt.models.utils import collect_dispatch, dispatched_layers
+from tests.conftest import build, tiny_backbone
 
 
 def scalars(runner) -> list[dict]:
@@ -43,8 +47,46 @@ def test_rates_and_gflops_reach_metrics_json_and_tensorboard(digits_cfg):
 def test_collectors_are_closed_after_an_evaluation(digits_cfg):
     runner = Runner.from_cfg(digits_cfg)
     runner.test()
-    assert all(not layer.sinks for layer in runner.model.backbone.layers)
+    assert all(not layer.collectors for layer in runner.model.backbone.layers)
     assert not runner.model.backbone._forward_pre_hooks
+
+
+class Twins(torch.nn.Module):
+    """Two dispatched backbones, and a step that may break off."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.other = build(tiny_backbone()), build(tiny_backbone())
+        self.eval()
+
+    def forward(self, images):
+        return self.backbone(images), self.other(images)
+
+
+@torch.no_grad()
+def test_statistics_of_several_sizes_backbones_and_of_steps_that_broke_off():
+    model = Twins()
+    hook, runner, metrics = DispatchStatsHook(), SimpleNamespace(model=model), {}
+    hook.before_val_epoch(runner)
+    hook.before_val_iter(runner, 0)
+    model(torch.randn(2, 3, 28, 28))  # and no after_val_iter
+    expected = []
+    for batch in (0, 1):
+        hook.before_val_iter(runner, batch)
+        for size, images in ((28, 3), (32, 1)):
+            inputs = torch.randn(images, 3, size, size)
+            with collect_dispatch(model) as records:
+                model(inputs)
+            expected.append(CostAccount(model).flops(records, inputs))
+        hook.after_val_iter(runner, batch)
+    hook.before_val_iter(runner, 2)
+    hook.after_val_iter(runner, 2)  # a step that ran no backbone
+    hook.before_val_iter(runner, 3)
+    hook.after_val_epoch(runner, metrics)
+    assert metrics["dispatch/gflops"] == pytest.approx(float(torch.cat(expected).mean()) / 1e9)
+    for name in ("backbone", "other"):
+        assert 0 < metrics[f"dispatch/{name}.layers.1/rate_01_mlp"] < 1
+    assert not any(layer.collectors for layer in dispatched_layers(model))
 
 
 def test_nan_stops_the_run_and_keeps_the_last_checkpoint(digits_cfg):

@@ -174,6 +174,37 @@ def test_a_sample_of_several_images():
     assert flops.tolist() == [fvcore_total(model, clip[None]) for clip in clips]
 
 
+@pytest.mark.parametrize("dispatch", ["attn", "layer"])
+def test_attention_at_full_length_is_charged_so(dispatch, monkeypatch):
+    """As on a GPU: the real kernels of that path run here, on the CPU."""
+    model = backbone(dispatch=dispatch)
+    inputs = torch.rand(2, 3, 28, 28)
+    packed = dispatched(model, inputs)
+    for module in ("layers.records", "layers.dyt_encoder_layer"):
+        monkeypatch.setattr(f"mmdyt.models.{module}.is_padded", lambda x: True)
+    records = dispatched(model, inputs)
+    account = CostAccount(model)
+    executed = account.flops(records, inputs)
+    assert executed.sum().item() == fvcore_total(model, inputs)
+    unpadded = account.flops(records, inputs, padding=False)
+    assert torch.equal(unpadded, account.flops(packed, inputs))
+    assert (executed > unpadded).all()
+
+
+def test_two_dispatched_backbones_are_counted_apart():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = backbone(dispatch="mlp"), backbone(dispatch="layer")
+
+        def forward(self, x):
+            return self.one(x), self.other(x)
+
+    model, inputs = Both(), torch.rand(2, 3, 28, 28)
+    flops = CostAccount(model).flops(dispatched(model, inputs), inputs)
+    assert flops.sum().item() == fvcore_total(model, inputs)
+
+
 def test_records_of_several_passes():
     model = backbone(dispatch="mlp")
     windows = torch.rand(2, 3, 3, 28, 28)

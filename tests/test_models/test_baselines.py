@@ -28,10 +28,14 @@ def method(name: str, init_cfg: dict | None = None):
     return build(model)
 
 
+def plain_classifier():
+    return build(tiny_classifier(dict(dispatch=None, adapter=None), tuning="linear", dyt=None))
+
+
 def plain_state(seed: int = 1) -> dict[str, torch.Tensor]:
     """Weights of a plain ViT classifier in which nothing is trivial."""
     torch.manual_seed(seed)
-    model = build(tiny_classifier(dict(dispatch=None, adapter=None)))
+    model = plain_classifier()
     for param in model.parameters():
         torch.nn.init.normal_(param, std=0.2)
     return model.state_dict()
@@ -114,7 +118,7 @@ def test_a_fresh_baseline_is_the_plain_vit(name, tmp_path):
     state = plain_state()
     torch.save(dict(state_dict=state), tmp_path / "plain.pth")
     init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "plain.pth"), prefix="backbone.")
-    plain = build(tiny_classifier(dict(dispatch=None, adapter=None))).eval()
+    plain = plain_classifier().eval()
     plain.load_state_dict(state)
     model = method(name, init_cfg).eval()
     model.init_weights()
@@ -245,8 +249,8 @@ def test_raw_output_has_the_tokens_that_are_left():
 @pytest.mark.parametrize(
     "bad, named",
     [
-        (dict(r=17), r"backbone\.r must be in \[0, 16\], got 17"),
-        (dict(r=-1), r"backbone\.r must be in \[0, 16\], got -1"),
+        (dict(r=17), r"backbone\.r must be an integer in \[0, 16\], got 17"),
+        (dict(r=-1), r"backbone\.r must be an integer in \[0, 16\], got -1"),
         (dict(out_type="featmap"), r"backbone\.out_type='featmap'.*cls_token.*raw"),
         (dict(out_type="avg_featmap"), r"backbone\.out_type='avg_featmap'"),
         (dict(dispatch="layer"), r"backbone\.dispatch='layer'.*None, 'mlp'"),

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from mmpretrain.structures import DataSample
+from torch.distributions import Bernoulli, kl_divergence
 
-from mmdyt.models.utils import capture, dispatch_mode, trainable_names
+from mmdyt.models.utils import capture, collect_dispatch, dispatch_mode, trainable_names
 from tests.conftest import build, tiny_classifier
 
 QUIET = dict(adapter=dict(type="mmdyt.BottleneckAdapter", drop_rate=0.0))
@@ -73,6 +74,49 @@ def test_weights_scale_their_terms():
     for name in ("complete.loss", "distill_loss", "rate_loss"):
         torch.testing.assert_close(values[1][name], 3 * values[0][name])
     torch.testing.assert_close(values[1]["dynamic.loss"], values[0]["dynamic.loss"])
+
+
+def test_a_collector_around_a_loss_gets_the_dynamic_pass_unless_it_asks_for_all():
+    model = build(tiny_classifier(QUIET))
+    with collect_dispatch(model) as records, collect_dispatch(model, all_passes=True) as everything:
+        model.loss(*batch())
+    assert [(r.mode, r.module) for r in records] == [
+        ("dynamic", f"backbone.layers.{index}") for index in range(3)
+    ]
+    assert [r.mode for r in everything] == 3 * ["complete"] + 3 * ["dynamic"]
+    with dispatch_mode(model, "complete"), collect_dispatch(model) as records:
+        model.extract_feat(batch()[0])
+    assert [r.mode for r in records] == 3 * ["complete"]
+
+
+def test_a_neck_trains():
+    """It is not in the pre-trained checkpoint, as the head is not."""
+    neck = dict(type="LinearNeck", in_channels=32, out_channels=32, gap_dim=0)
+    names = trainable_names(build(tiny_classifier(neck=neck)))
+    assert "neck.fc.weight" in names and "head.fc.weight" in names
+
+
+def test_multi_label_heads_distil_by_their_own_activation():
+    head = dict(type="MultiLabelLinearClsHead", num_classes=10, in_channels=32)
+    model = build(tiny_classifier(QUIET, head=head))
+    samples = [DataSample().set_gt_score(torch.arange(10) % 2) for _ in range(6)]
+    with capture(model, "head") as logits:
+        loss = model.loss(torch.randn(6, 3, 28, 28), samples)["distill_loss"]
+    teacher, student = (Bernoulli(logits=out) for out in logits)
+    expected = kl_divergence(teacher, student).sum(1).mean()
+    torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_what_would_train_nothing_or_at_random_is_told():
+    with pytest.raises(ValueError, match=r"tuning='peft' finds nothing to train.*'linear'"):
+        build(tiny_classifier(dict(dispatch=None, adapter=None)))
+    with pytest.warns(UserWarning, match=r"model\.dyt=.* has no effect.*backbone\.dispatch"):
+        build(tiny_classifier(dict(dispatch=None)))
+    config = tiny_classifier(type="mmpretrain.ImageClassifier")
+    del config["dyt"]
+    plain = build(config)
+    with pytest.warns(UserWarning, match=r"nothing reads their decisions.*collect_dispatch"):
+        plain.loss(*batch())
 
 
 def test_without_dispatchers_the_host_loss_stands():

@@ -135,7 +135,7 @@ def test_frozen_stages_and_layer_wise_decay_survive():
         (dict(adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=0)), r"_dims.*0"),
         (dict(dispatcher=None), r"dispatcher.*None"),
         (dict(img_size=30), r"img_size=\(30, 30\).*patch_size=\(4, 4\)"),
-        (dict(num_dense_layers=4), r"num_dense_layers.*\[0, 3\].*4"),
+        (dict(num_dense_layers=3), r"num_dense_layers.*\[0, 2\].*3"),
     ],
 )
 def test_bad_settings_are_refused_at_build(overrides, told):
@@ -173,9 +173,16 @@ def test_modes_and_collectors_reset_after_an_error():
     model = build(tiny_backbone())
     with pytest.raises(RuntimeError), dispatch_mode(model, "complete"), collect_dispatch(model):
         raise RuntimeError
-    assert all(layer.dispatch_mode == "dynamic" and not layer.sinks for layer in model.layers)
+    assert all(layer.dispatch_mode == "dynamic" and not layer.collectors for layer in model.layers)
     with pytest.raises(ValueError, match=r"'sparse'.*'dynamic', 'complete', 'masked'"):
         dispatch_mode(model, "sparse").__enter__()
+
+
+def test_evaluation_and_training_return_the_module():
+    """mmpretrain's own backbones return None."""
+    for module in (build(tiny_backbone()), build(tiny_classifier())):
+        assert module.eval() is module and not module.training
+        assert module.train() is module and module.training
 
 
 def test_collectors_nest_and_append_every_pass():

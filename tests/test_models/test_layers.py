@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from mmpretrain.models.backbones.deit3 import DeiT3TransformerEncoderLayer
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 
-from mmdyt.models.layers import VARIANTS, DispatchedLayer, DyTEncoderLayer
+from mmdyt.models.layers import VARIANTS, DyTEncoderLayer, rules
 from mmdyt.models.utils import collect_dispatch, dispatch_mode
 from tests.conftest import randomise_adapters
 from tests.test_models.helpers import fix_dispatch
@@ -44,6 +45,7 @@ def test_records_say_where_and_what(variant):
         assert (record.layer, record.num_prefix) == (3, 2)
         assert record.mask.shape == record.logits.shape == (2, 7)
         assert record.mask[:, :2].all()
+        assert (record.mode, record.padded, record.module) == ("dynamic", False, "")
         torch.testing.assert_close(record.rate(), record.mask[:, 2:].float().mean(1))
 
 
@@ -84,21 +86,27 @@ def test_dispatch_needs_a_dispatcher():
         DyTEncoderLayer(**SHAPE, dispatch="mlp", dispatcher=None)
 
 
-def test_the_mixin_alone_is_no_layer():
-    with pytest.raises(NotImplementedError):
-        DispatchedLayer.from_layer(torch.nn.Identity(), dispatch="mlp")
+def test_only_a_layer_of_the_hosts_own_class_is_adopted():
+    """DeiT III's layer is a subclass of it, and computes something else."""
+    for layer in (DeiT3TransformerEncoderLayer(**SHAPE), torch.nn.Identity()):
+        before = type(layer)
+        with pytest.raises(
+            TypeError, match=f"adopts TransformerEncoderLayer, not {before.__name__}"
+        ):
+            DyTEncoderLayer.from_layer(layer, dispatch="mlp", **DISPATCH)
+        assert type(layer) is before
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v])
 @pytest.mark.parametrize("num_prefix", [0, 2])
 @torch.no_grad()
-def test_an_idle_branch_runs_on_the_prefix_only(variant, num_prefix):
+def test_a_branch_that_nothing_needs_runs_on_the_prefix_only(variant, num_prefix):
     layer = DyTEncoderLayer(**SHAPE, **DISPATCH | dict(num_prefix=num_prefix), dispatch=variant)
     randomise_adapters(layer)
     fix_dispatch(layer.eval(), torch.zeros(2, 7, dtype=torch.bool))
     x = torch.randn(2, 7, 32)
     before, expected = x.clone(), layer(x)
-    layer.idle.update(layer.variant.dispatched)
+    layer.fixed_rules |= dict.fromkeys(layer.variant.dispatched, rules.prefix_only)
     layer.dispatcher.clear()
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
     assert torch.equal(x, before)

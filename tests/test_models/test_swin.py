@@ -90,8 +90,8 @@ def test_blocks_are_counted_over_the_stages():
         (2, "mlp", (2, 49), 0),
         (3, "mlp", (2, 49), 0),
     ]
-    with pytest.raises(ValueError, match=r"backbone.num_dense_layers .*\[0, 4\], got 5"):
-        tiny_swin(num_dense_layers=5)
+    with pytest.raises(ValueError, match=r"backbone.num_dense_layers .*\[0, 3\], got 4"):
+        tiny_swin(num_dense_layers=4)
 
 
 @pytest.mark.parametrize("dispatch", ["attn", "attn_mlp", "layer"])

@@ -96,74 +96,29 @@ def test_bf16_autocast_keeps_all_gradients(monkeypatch):
             assert similarity > 0.98, name
 
 
-def both_forms(backbone, images, form, tuning="peft", **objective):
-    """Gradients of two plain passes and of another form, on equal weights and noise."""
-    grads = []
-    for change in ({}, form):
+@pytest.mark.parametrize("tuning", ["peft", "full"])
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_checkpointing_changes_neither_losses_nor_gradients(backbone, tuning):
+    """On equal weights and noise."""
+    images, results = torch.randn(4, 3, 28, 28), []
+    objective = dict(complete_weight=0.7, distill_weight=1.3)
+    for with_cp in (False, True):
         torch.manual_seed(0)
-        config = tiny_classifier(
-            BACKBONES[backbone] | QUIET | {k: v for k, v in change.items() if k == "with_cp"},
-            tuning=tuning,
-            dyt=objective | {k: v for k, v in change.items() if k != "with_cp"},
-        )
-        model = build(config)
+        config = BACKBONES[backbone] | QUIET | dict(with_cp=with_cp)
+        model = build(tiny_classifier(config, tuning=tuning, dyt=objective))
         model.init_weights()
         randomise_adapters(model)
         spread_dispatch(model)
         samples = [DataSample().set_gt_label(i % 10) for i in range(len(images))]
         torch.manual_seed(1)
         losses = model.train().loss(images, samples)
-        total, _ = model.parse_losses(losses)
-        total.backward()
+        model.parse_losses(losses)[0].backward()
         trained = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-        grads.append(trained | {f"loss {n}": v.detach() for n, v in losses.items()})
-    return grads
-
-
-@pytest.mark.parametrize("form", [dict(joint_passes=True), dict(with_cp=True)], ids=str)
-@pytest.mark.parametrize("tuning", ["peft", "full"])
-@pytest.mark.parametrize("backbone", list(BACKBONES))
-def test_other_forms_have_the_losses_and_gradients_of_two_plain_passes(backbone, tuning, form):
-    objective = dict(complete_weight=0.7, distill_weight=1.3)
-    plain, other = both_forms(backbone, torch.randn(4, 3, 28, 28), form, tuning, **objective)
-    assert plain.keys() == other.keys()
+        results.append(trained | {f"loss {n}": v.detach() for n, v in losses.items()})
+    plain, checkpointed = results
+    assert plain.keys() == checkpointed.keys()
     for name, value in plain.items():
-        torch.testing.assert_close(other[name], value, atol=2e-6, rtol=1e-4, msg=name)
-
-
-def test_joint_passes_run_what_is_before_the_first_decision_once():
-    model = build(tiny_classifier(QUIET, dyt=dict(joint_passes=True)))
-    images = {}
-    for name in ("backbone.patch_embed", "backbone.layers.0.attn", "backbone.layers.1.attn"):
-        images[name] = []
-        model.get_submodule(name).register_forward_hook(
-            lambda _m, args, _o, name=name: images[name].append(len(args[0]))
-        )
-    samples = [DataSample().set_gt_label(i % 10) for i in range(4)]
-    model.train().loss(torch.randn(4, 3, 28, 28), samples)
-    assert list(images.values()) == [[4], [4], [8]]
-
-
-def test_joint_passes_leave_the_model_as_it_was():
-    model = build(tiny_classifier(QUIET, dyt=dict(joint_passes=True)))
-    samples = [DataSample().set_gt_label(i % 10) for i in range(4)]
-    images = torch.randn(4, 3, 28, 28)
-    for bad in (None, samples):  # a failing pass too
-        try:
-            model.train().loss(images, bad)
-        except TypeError:
-            assert bad is None
-    assert "forward" not in vars(model.backbone)
-    assert all(layer.dispatch_mode == "dynamic" for layer in dispatched_layers(model))
-    assert all(layer.doubles is None for layer in dispatched_layers(model))
-
-
-def test_joint_passes_refuse_what_they_cannot_keep_apart():
-    with pytest.raises(ValueError, match=r"joint_passes.*complete_weight > 0, got 0"):
-        build(tiny_classifier(dyt=dict(joint_passes=True, complete_weight=0.0)))
-    backbone = dict(patch_cfg=dict(norm_cfg=dict(type="BN")))
-    with pytest.raises(ValueError, match=r"without batch norms, got BatchNorm2d at backbone.patch"):
-        build(tiny_classifier(backbone, dyt=dict(joint_passes=True)))
+        torch.testing.assert_close(checkpointed[name], value, atol=2e-6, rtol=1e-4, msg=name)
 
 
 def test_checkpointing_keeps_less_for_the_backward_pass():
@@ -182,57 +137,6 @@ def test_checkpointing_that_repeats_decisions_is_refused():
     samples = [DataSample().set_gt_label(i % 10) for i in range(2)]
     with pytest.raises(RuntimeError, match=r"backbone.with_cp=True"):
         model.loss(torch.randn(2, 3, 28, 28), samples)
-
-
-def dispatcher_gradients(share, repeats):
-    """Gradients of one fixed decision's mask, with inactive tokens drawn anew each time."""
-    torch.manual_seed(0)
-    layer = make_layer()
-    layer.inactive_share = share
-    x, weight = torch.randn(2, 12, 32), torch.randn(2, 12, 32)
-    hard = (torch.rand(2, 12) < 0.5).float()
-    grads = []
-    for _ in range(repeats):
-        soft = torch.zeros(2, 12, requires_grad=True)
-        fix_dispatch(layer, hard + soft)
-        (layer(x) * weight).sum().backward()
-        grads.append(soft.grad)
-    return torch.stack(grads).double(), hard.bool()
-
-
-def test_a_share_of_the_inactive_tokens_gives_an_unbiased_dispatcher_gradient():
-    """Mean and variance are those of 1/p times a Bernoulli variable."""
-    repeats, share = 4000, 0.25
-    exact, _ = dispatcher_gradients(1.0, 1)
-    sampled, active = dispatcher_gradients(share, repeats)
-    torch.testing.assert_close(sampled[:, active], exact[:, active].expand(repeats, -1))
-    variance = (1 / share - 1) * exact[0, ~active] ** 2
-    error = (sampled.mean(0) - exact[0])[~active].abs()
-    assert (error < 5 * (variance / repeats).sqrt()).all()
-    measured = sampled[:, ~active].var(0)
-    torch.testing.assert_close(measured, variance, rtol=0.15, atol=1e-9)
-
-
-def test_a_share_of_the_inactive_tokens_changes_nothing_but_the_mask_s_gradient():
-    torch.manual_seed(0)
-    layer = make_layer()
-    layer.requires_grad_(True)
-    fix_dispatch(layer, (torch.rand(2, 12) < 0.5).float())
-    x = torch.randn(2, 12, 32, requires_grad=True)
-    results = []
-    for share in (1.0, 0.25):
-        layer.inactive_share = share
-        out = layer(x)
-        grads = torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])
-        results.append([out, *grads])
-    for exact, sampled in zip(*results):
-        torch.testing.assert_close(sampled, exact)
-
-
-def test_a_share_outside_its_range_is_refused():
-    for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match=rf"inactive_share must be in \(0, 1\], got {share}"):
-            build(tiny_classifier(dyt=dict(inactive_share=share)))
 
 
 def make_layer(**kwargs):

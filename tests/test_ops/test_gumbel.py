@@ -2,7 +2,7 @@
 
 import torch
 
-from mmdyt.ops import gumbel_sigmoid, hard_sigmoid
+from mmdyt.ops import gumbel_sigmoid, hard_sigmoid, logit
 
 
 def test_values_are_exactly_zero_and_one_with_the_probability_of_the_logit():
@@ -29,6 +29,16 @@ def test_half_precision_logits_give_a_float32_mask_without_nan():
     mask.sum().backward()
     assert mask.dtype == torch.float32
     assert torch.isfinite(mask).all() and torch.isfinite(logits.grad).all()
+
+
+def test_training_meets_the_rate_that_any_threshold_runs():
+    """Whatever the temperature: the noisy logit is held to the threshold itself."""
+    for threshold in (0.3, 0.5, 0.7):
+        logits = torch.full((20_000,), logit(threshold))
+        for tau in (0.1, 5.0):
+            assert abs(gumbel_sigmoid(logits, tau, threshold).mean() - 0.5) < 0.015
+        assert hard_sigmoid(logits + 1e-4, threshold).all()
+        assert not hard_sigmoid(logits - 1e-4, threshold).any()
 
 
 def test_without_noise_the_threshold_is_inclusive():

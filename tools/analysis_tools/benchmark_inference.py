@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from mmdyt.evaluation import CostAccount
 from mmdyt.evaluation.timing import Spread, peak_memory, time_alternately
-from mmdyt.models.layers import DyTEncoderLayer
+from mmdyt.models.layers import DispatchedLayer
 from mmdyt.models.utils import collect_dispatch, dispatched_layers, pack_linears
 from mmdyt.structures import DispatchRecord
 
@@ -23,15 +22,15 @@ PACKED = ", packed"  # behind the name of a model whose linear layers are packed
 LORA_ARGS = dict(type="LoRAModel", alpha=16, rank=8, targets=[dict(type=".*qkv")])
 
 
-class ReleasedWayLayer(DyTEncoderLayer):
-    """Skips as the released code does, for comparison: nonzero, zeros, scatter."""
-
-    def _skip_inactive(self, name: str, branch: Callable, x: Tensor, mask: Tensor) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])  # (B, N, C) -> (B * N, C)
-        rows = mask.flatten().nonzero().expand(-1, x.shape[-1])  # (K, 1) -> (K, C)
-        active = branch(flat.gather(0, rows), None)
-        values = torch.zeros_like(flat).scatter(0, rows, active)
-        return x + values.view_as(x) + self.adapter[name](x)
+def released_way(
+    layer: DispatchedLayer, name: str, base: Tensor, x: Tensor, mask: Tensor | None
+) -> Tensor:
+    """Skip as the released code does, for comparison: nonzero, zeros, scatter."""
+    assert mask is not None
+    flat = x.reshape(-1, x.shape[-1])  # (B, N, C) -> (B * N, C)
+    rows = mask.flatten().nonzero().expand(-1, x.shape[-1])  # (K, 1) -> (K, C)
+    active = layer.branch(name)(flat.gather(0, rows), None)
+    return base + torch.zeros_like(flat).scatter(0, rows, active).view_as(x)
 
 
 @dataclass
@@ -119,11 +118,9 @@ def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Modul
     # Ways to skip are compared on equal decisions.
     models[released].load_state_dict(models[ours].state_dict(), assign=True)
     for layer in dispatched_layers(models[released]):
-        layer.__class__ = ReleasedWayLayer
+        layer.fixed_rules["mlp"] = released_way
     if torch.device(args.device).type == "cpu":
-        for name in (DENSE, ours):
-            models[name + PACKED] = copy.deepcopy(models[name])
-            pack_linears(models[name + PACKED])
+        models |= {name + PACKED: copy.deepcopy(models[name]) for name in (DENSE, ours)}
     return models
 
 
@@ -148,6 +145,8 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
             model(images)
         flops[name] = float(CostAccount(model).flops(records, images).mean())
         rates[name] = _mean_rate(records)
+        if name.endswith(PACKED):
+            pack_linears(model)
     calls = {name: (lambda model=model: model(images)) for name, model in models.items()}
     title = f"{batch} images of {pixels} px"
     seconds = time_alternately(calls, args.rounds, args.budget, args.device, title, args.clock)

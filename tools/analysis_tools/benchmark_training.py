@@ -29,8 +29,6 @@ SETTINGS: dict[str, tuple[dict, dict]] = {
     "linear": (dict(dispatch=None, adapter=None), dict(tuning="linear")),
     ADAPTED: (dict(dispatch=None), dict()),
     "DyT": (dict(), dict()),
-    "DyT, joint": (dict(), dict(dyt=dict(joint_passes=True))),
-    "DyT, joint, p = 0.25": (dict(), dict(dyt=dict(joint_passes=True, inactive_share=0.25))),
     "DyT, checkpointed": (dict(with_cp=True), dict()),
     PLAIN_FORM: (dict(), dict()),
 }

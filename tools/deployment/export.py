@@ -35,6 +35,7 @@ from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
 from mmdyt.models.adapters import BottleneckAdapter
+from mmdyt.models.layers import rules
 from mmdyt.models.utils import collect_dispatch, dispatched_layers
 
 BATCHES = (1, 8)
@@ -124,7 +125,7 @@ def slim(model: nn.Module, idle: set[tuple[int, str]]) -> nn.Module:
             module.scale = 1.0
     for layer in dispatched_layers(model):
         for name in {branch for index, branch in idle if index == layer.layer_index}:
-            layer.idle.add(name)
+            layer.fixed_rules[name] = rules.prefix_only
             del layer.dispatcher[name]
             for part in PARTS.get(name, ()) if layer.num_prefix == 0 else ():
                 if hasattr(layer, part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 
 import mmengine.dist as dist
@@ -12,7 +12,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from mmdyt.evaluation import CostAccount
-from mmdyt.models.utils import collect_dispatch
+from mmdyt.models.utils import collect_dispatch, dispatched_layers
 from mmdyt.registry import HOOKS
 from mmdyt.structures import DispatchRecord
 
@@ -23,10 +23,14 @@ class DispatchStatsHook(Hook):
 
     The metrics are ``dispatch/activation_rate`` (mean over dispatchers, images
     and tokens), ``dispatch/rate_<layer>_<branch>`` and ``dispatch/gflops`` (mean
-    over samples, from the real masks). They go where the others go: to the
-    terminal, to every visualiser backend, to ``save_best``. All passes count:
-    windows of slide inference, views of a video. A model without dispatchers
-    has ``dispatch/gflops`` only.
+    over samples, what was executed for the real masks). Where attention ran at
+    the full length, as on GPUs, ``dispatch/gflops_unpadded`` says what attention
+    among the active tokens alone would have taken. They go where the others go:
+    to the terminal, to every visualiser backend, to ``save_best``. All passes
+    count: windows of slide inference, views of a video, images of several
+    sizes. A model without dispatchers has ``dispatch/gflops`` only. In a model
+    with several dispatched backbones the name of the layer stands before
+    ``rate_``, as in ``dispatch/teacher.layers.3/rate_03_mlp``.
 
     With several processes the few images that the sampler repeats to fill up
     the last batches count twice.
@@ -72,11 +76,14 @@ class DispatchStatsHook(Hook):
         self._report(metrics)
 
     def _start(self, runner) -> None:
+        self._open.close()
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         if self._account is None or self._account.model is not model:
             self._account = CostAccount(model)
+        layers = Counter(layer.layer_index for layer in dispatched_layers(model))
+        self._shared = {index for index, count in layers.items() if count > 1}
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, float] = defaultdict(float)
 
@@ -84,30 +91,46 @@ class DispatchStatsHook(Hook):
         assert self._account is not None
         self._open.close()
         model = self._account.model
-        self._records: list[DispatchRecord] = self._open.enter_context(collect_dispatch(model))
-        self._images: list[Tensor] = []
+        records = self._open.enter_context(collect_dispatch(model))
+        # What each pass of the backbone saw, and how many records there were before it.
+        self._passes: list[tuple[Tensor, int]] = []
         handle = _backbone(model).register_forward_pre_hook(
-            lambda _module, args: self._images.append(args[0])
+            lambda _module, args: self._passes.append((args[0], len(records)))
         )
         self._open.callback(handle.remove)
+        self._records = records
 
     def _add_up(self) -> None:
         self._open.close()
-        assert self._account is not None
-        model = self._account.model
         for record in self._records:
-            name = f"dispatch/rate_{record.layer:02d}_{record.branch}"
-            rates = record.rate()
-            self._sums[name] += float(rates.sum())
-            self._counts[name] += len(rates)
+            name = f"rate_{record.layer:02d}_{record.branch}"
+            if record.layer in self._shared:
+                name = f"{record.module}/{name}"
+            self._add(f"dispatch/{name}", record.rate())
+        # Passes of one shape are charged together: a sample may have several of them.
+        groups: dict[tuple, tuple[Tensor, list[DispatchRecord]]] = {}
+        starts = [0] + [start for _, start in self._passes[1:]] + [len(self._records)]
+        for (images, _), start, end in zip(self._passes, starts, starts[1:]):
+            group = groups.setdefault(tuple(images.shape[1:]), (images, []))
+            group[1].extend(self._records[start:end])
+        for images, records in groups.values():
+            self._add_flops(images, records)
+
+    def _add_flops(self, images: Tensor, records: list[DispatchRecord]) -> None:
+        assert self._account is not None
         # A model whose sample is several images says how to make one of them.
-        sample = getattr(model, "cost_sample", lambda images: images)(self._images[0])
-        flops = self._account.flops(self._records, sample)
-        self._sums["dispatch/gflops"] += float(flops.sum()) / 1e9
-        self._counts["dispatch/gflops"] += len(flops)
-        self._records, self._images = [], []
+        sample = getattr(self._account.model, "cost_sample", lambda images: images)(images)
+        self._add("dispatch/gflops", self._account.flops(records, sample) / 1e9)
+        if any(record.padded for record in records):
+            unpadded = self._account.flops(records, sample, padding=False)
+            self._add("dispatch/gflops_unpadded", unpadded / 1e9)
+
+    def _add(self, name: str, values: Tensor) -> None:
+        self._sums[name] += float(values.sum())
+        self._counts[name] += len(values)
 
     def _report(self, metrics: dict[str, float] | None) -> None:
+        self._open.close()
         if metrics is None or not self._counts:
             return
         names = sorted(self._counts)
@@ -116,7 +139,7 @@ class DispatchStatsHook(Hook):
         )
         dist.all_reduce(totals)
         means = {name: float(total / count) for name, (total, count) in zip(names, totals)}
-        rates = [value for name, value in means.items() if "/rate_" in name]
+        rates = [value for name, value in means.items() if "rate_" in name]
         if rates:
             metrics["dispatch/activation_rate"] = sum(rates) / len(rates)
         metrics.update(means)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from mmdyt.checks import check_choice, check_integer, check_number
 
 NORMS = ("none", "in", "out")
 
@@ -26,16 +27,15 @@ class BaseAdapter(BaseModule):
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
         bottleneck_dims (int): Width ``d`` of the bottleneck. Defaults to 64.
         scale (float): Factor on the output. Defaults to 0.1.
-        learnable_scale (bool): Whether the factor trains, from ``scale`` on.
-            Defaults to ``False``.
         drop_rate (float): Dropout between the projections. Defaults to 0.1.
         norm (str): Where a LayerNorm stands: ``'in'``, before the first
-            projection; ``'out'``, after the second; ``'none'``. Defaults to
-            ``'none'``.
+            projection; ``'out'``, after the second and the scale, as the
+            released code has it: it then sets the size of the output itself,
+            whatever ``scale`` is; ``'none'``. Defaults to ``'none'``.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
-        ValueError: If ``bottleneck_dims`` is below 1 or ``norm`` is unknown.
+        ValueError: If a value is outside its range or ``norm`` is unknown.
     """
 
     def __init__(
@@ -43,17 +43,16 @@ class BaseAdapter(BaseModule):
         embed_dims: int,
         bottleneck_dims: int = 64,
         scale: float = 0.1,
-        learnable_scale: bool = False,
         drop_rate: float = 0.1,
         norm: str = "none",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if bottleneck_dims < 1:
-            raise ValueError(f"adapter.bottleneck_dims must be at least 1, got {bottleneck_dims}")
-        if norm not in NORMS:
-            raise ValueError(f"adapter.norm={norm!r} is unknown; choose one of {list(NORMS)}")
-        self.scale = nn.Parameter(torch.tensor(float(scale))) if learnable_scale else scale
+        check_integer("adapter.bottleneck_dims", bottleneck_dims, "[1, inf)")
+        check_number("adapter.scale", scale, "(0, inf)")
+        check_number("adapter.drop_rate", drop_rate, "[0, 1)")
+        check_choice("adapter.norm", norm, NORMS)
+        self.scale = scale
         self.norm_in = nn.LayerNorm(embed_dims) if norm == "in" else nn.Identity()
         self.norm_out = nn.LayerNorm(embed_dims) if norm == "out" else nn.Identity()
         self.act = nn.ReLU()
@@ -74,7 +73,7 @@ class BaseAdapter(BaseModule):
     def bottleneck(
         self, x: Tensor, down: Callable[[Tensor], Tensor], up: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Run ``scale * norm_out(up(dropout(relu(down(norm_in(x))))))``.
+        """Run ``norm_out(scale * up(dropout(relu(down(norm_in(x))))))``.
 
         Args:
             x: Token stream, ``(B, N, C)``.
@@ -84,4 +83,4 @@ class BaseAdapter(BaseModule):
         Returns:
             What to add to the stream, ``(B, N, C)``.
         """
-        return self.norm_out(up(self.drop(self.act(down(self.norm_in(x)))))) * self.scale
+        return self.norm_out(up(self.drop(self.act(down(self.norm_in(x))))) * self.scale)

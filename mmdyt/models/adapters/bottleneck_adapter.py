@@ -23,15 +23,14 @@ class BottleneckAdapter(BaseAdapter):
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
         bottleneck_dims (int): Width ``d`` of the bottleneck. Defaults to 64.
         scale (float): Factor on the output. Defaults to 0.1.
-        learnable_scale (bool): Whether the factor trains, from ``scale`` on.
-            Defaults to ``False``.
         drop_rate (float): Dropout between the projections. Defaults to 0.1.
         norm (str): Where a LayerNorm stands: ``'in'``, before ``down``;
-            ``'out'``, after ``up``; ``'none'``. Defaults to ``'none'``.
+            ``'out'``, after ``up`` and the scale; ``'none'``. Defaults to
+            ``'none'``.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
-        ValueError: If ``bottleneck_dims`` is below 1 or ``norm`` is unknown.
+        ValueError: If a value is outside its range or ``norm`` is unknown.
     """
 
     takes_stream = True
@@ -41,14 +40,11 @@ class BottleneckAdapter(BaseAdapter):
         embed_dims: int,
         bottleneck_dims: int = 64,
         scale: float = 0.1,
-        learnable_scale: bool = False,
         drop_rate: float = 0.1,
         norm: str = "none",
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            embed_dims, bottleneck_dims, scale, learnable_scale, drop_rate, norm, init_cfg
-        )
+        super().__init__(embed_dims, bottleneck_dims, scale, drop_rate, norm, init_cfg)
         self.down = nn.Linear(embed_dims, bottleneck_dims)
         self.up = nn.Linear(bottleneck_dims, embed_dims)
         self.reset_parameters()
@@ -75,7 +71,7 @@ class BottleneckAdapter(BaseAdapter):
         hidden = self.drop(self.act(self.down(self.norm_in(x))))  # (B, N, d)
         if not isinstance(self.norm_out, nn.Identity) or hidden.dtype != stream.dtype:
             # Autocast would narrow the stream, were it a part of the product.
-            return stream + self.norm_out(self.up(hidden)) * self.scale
+            return stream + self.norm_out(self.up(hidden) * self.scale)
         # Fewer passes over C channels: scale the narrow side, add inside the product.
         rows = stream.flatten(0, 1), (hidden * self.scale).flatten(0, 1)  # (B * N, C or d)
         out = torch.addmm(*rows, self.up.weight.t()).add_(self.up.bias * self.scale)

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mmdyt.checks import check_choice, check_integer
 from mmdyt.models.adapters.base_adapter import BaseAdapter
 from mmdyt.ops import mixed_linear
 from mmdyt.registry import MODELS
@@ -33,19 +34,18 @@ class MoEAdapter(BaseAdapter):
         num_experts (int): Number ``E`` of experts. Defaults to 4.
         bottleneck_dims (int): Width ``d`` of the bottleneck. Defaults to 64.
         scale (float): Factor on the output. Defaults to 0.1.
-        learnable_scale (bool): Whether the factor trains, from ``scale`` on.
-            Defaults to ``False``.
         drop_rate (float): Dropout between the projections. Defaults to 0.1.
         norm (str): Where a LayerNorm stands: ``'in'``, before ``down``;
-            ``'out'``, after ``up``; ``'none'``. Defaults to ``'none'``.
+            ``'out'``, after ``up`` and the scale; ``'none'``. Defaults to
+            ``'none'``.
         router_norm (str): Normalisation of ``alpha`` over the experts,
             ``'softmax'`` or ``'none'``; the paper does not name it. With
             either, the router starts near ``1 / E``. Defaults to ``'softmax'``.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
-        ValueError: If ``num_experts`` or ``bottleneck_dims`` is below 1, or
-            ``norm`` or ``router_norm`` is unknown.
+        ValueError: If a value is outside its range, or ``norm`` or
+            ``router_norm`` is unknown.
     """
 
     def __init__(
@@ -54,22 +54,14 @@ class MoEAdapter(BaseAdapter):
         num_experts: int = 4,
         bottleneck_dims: int = 64,
         scale: float = 0.1,
-        learnable_scale: bool = False,
         drop_rate: float = 0.1,
         norm: str = "none",
         router_norm: str = "softmax",
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            embed_dims, bottleneck_dims, scale, learnable_scale, drop_rate, norm, init_cfg
-        )
-        if num_experts < 1:
-            raise ValueError(f"adapter.num_experts must be at least 1, got {num_experts}")
-        if router_norm not in ROUTER_NORMS:
-            raise ValueError(
-                f"adapter.router_norm={router_norm!r} is unknown; "
-                f"choose one of {list(ROUTER_NORMS)}"
-            )
+        super().__init__(embed_dims, bottleneck_dims, scale, drop_rate, norm, init_cfg)
+        check_integer("adapter.num_experts", num_experts, "[1, inf)")
+        check_choice("adapter.router_norm", router_norm, ROUTER_NORMS)
         self.num_experts = num_experts
         self.router_norm = router_norm
         self.router = nn.Linear(embed_dims, num_experts)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 
+from mmdyt.checks import check_number
 from mmdyt.models.losses import activation_rate, logit_distill_loss, token_rate_loss
 from mmdyt.models.utils import (
     capture,
     collect_dispatch,
     dispatch_mode,
     dispatched_layers,
-    joint_backbone,
+    hide_pass,
     keep_norm_statistics,
-    refuse_batch_norm,
     set_trainable,
 )
-from mmdyt.structures import DispatchRecord
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,6 @@ class DyTObjective:
             out. Defaults to 1.0.
         distill_weight: Weight of the distillation loss; 0 leaves it out.
             Defaults to 1.0.
-        joint_passes: Whether complete and dynamic model run the backbone as one
-            batch, which shares what comes before the first decision. It needs
-            a complete model that trains, and some more memory. The gradients
-            are those of two passes, given equal noise. Defaults to ``False``.
-        inactive_share: Share of the inactive tokens whose blocks training
-            computes for the gradient of the dispatchers, in (0, 1]. Below 1 that
-            gradient is right in expectation only; see
-            :func:`mmdyt.ops.active_graph`. Defaults to 1.0.
 
     Raises:
         ValueError: If a value is outside its range.
@@ -54,25 +46,11 @@ class DyTObjective:
     rate_weight: float = 2.0
     complete_weight: float = 1.0
     distill_weight: float = 1.0
-    joint_passes: bool = False
-    inactive_share: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.target_rate <= 1:
-            raise ValueError(f"model.dyt.target_rate must be in (0, 1], got {self.target_rate}")
+        check_number("model.dyt.target_rate", self.target_rate, "(0, 1]")
         for name in ("rate_weight", "complete_weight", "distill_weight"):
-            weight = getattr(self, name)
-            if not weight >= 0:
-                raise ValueError(f"model.dyt.{name} must not be negative, got {weight}")
-        if not 0 < self.inactive_share <= 1:
-            raise ValueError(
-                f"model.dyt.inactive_share must be in (0, 1], got {self.inactive_share}"
-            )
-        if self.joint_passes and not self.complete_weight:
-            raise ValueError(
-                "model.dyt.joint_passes=True trains the complete model too: it needs "
-                "model.dyt.complete_weight > 0, got 0"
-            )
+            check_number(f"model.dyt.{name}", getattr(self, name), "[0, inf)")
 
     def updated(self, config: dict | None) -> DyTObjective:
         """Copy with the values of a config dict, refusing keys that do not exist."""
@@ -110,6 +88,11 @@ class CompleteModelMixin:
     heads: tuple[str, ...] = ("head",)
     default_objective = DyTObjective()
 
+    @property
+    def distill_activation(self) -> str:
+        """What the head makes of its logits: ``'softmax'``, or ``'sigmoid'`` (multi-label)."""
+        return "softmax"
+
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
         objective = self.default_objective.updated(dyt)
         super().__init__(*args, **kwargs)
@@ -117,10 +100,16 @@ class CompleteModelMixin:
         self.objective = objective
         self.tuning = tuning
         set_trainable(self, tuning, self.heads)
-        for layer in dispatched_layers(self):
-            layer.inactive_share = objective.inactive_share
-        if objective.joint_passes:
-            refuse_batch_norm(self.get_submodule("backbone"))
+        if dyt and not self._dispatches():
+            warnings.warn(
+                f"model.dyt={dyt} has no effect: the backbone has no token dispatchers; set "
+                "backbone.dispatch, or leave model.dyt out",
+                stacklevel=2,
+            )
+
+    def _dispatches(self) -> bool:
+        assert isinstance(self, nn.Module)
+        return any(len(layer.dispatcher) for layer in dispatched_layers(self))
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.
@@ -135,37 +124,30 @@ class CompleteModelMixin:
         """
         assert isinstance(self, nn.Module)
         host_loss = super().loss  # type: ignore[misc]
-        if not any(len(layer.dispatcher) for layer in dispatched_layers(self)):
+        if not self._dispatches():
             return host_loss(inputs, data_samples, **kwargs)
 
         goal = self.objective
         losses: dict[str, Tensor] = {}
-        records: list[DispatchRecord] = []
-        passes: AbstractContextManager = nullcontext()
-        if goal.joint_passes:
-            passes = joint_backbone(self.get_submodule("backbone"), records)
-        with passes:
-            if goal.complete_weight or goal.distill_weight:
-                grad = nullcontext() if goal.complete_weight else torch.no_grad()
-                capture_teacher = capture(self, self.logits_module)
-                with (
-                    grad,
-                    dispatch_mode(self, "complete"),
-                    keep_norm_statistics(self),
-                    capture_teacher as teacher,
-                ):
-                    complete = host_loss(inputs, data_samples, **kwargs)
-                # Old versions of torch would give the next pass its casts without a graph.
-                torch.clear_autocast_cache()
-                if goal.complete_weight:
-                    losses.update(_weighted(complete, "complete.", goal.complete_weight))
-            with collect_dispatch(self) as own, capture(self, self.logits_module) as student:
-                dynamic = host_loss(inputs, data_samples, **kwargs)
-        records += own
+        if goal.complete_weight or goal.distill_weight:
+            with (
+                nullcontext() if goal.complete_weight else torch.no_grad(),
+                dispatch_mode(self, "complete"),
+                hide_pass(self),
+                keep_norm_statistics(self),
+                capture(self, self.logits_module) as teacher,
+            ):
+                complete = host_loss(inputs, data_samples, **kwargs)
+            # Old versions of torch would give the next pass its casts without a graph.
+            torch.clear_autocast_cache()
+            if goal.complete_weight:
+                losses.update(_weighted(complete, "complete.", goal.complete_weight))
+        with collect_dispatch(self) as records, capture(self, self.logits_module) as student:
+            dynamic = host_loss(inputs, data_samples, **kwargs)
         losses.update(_weighted(dynamic, "dynamic.", 1.0))
         if goal.distill_weight:
             mask = self.distill_mask(student[-1], data_samples)
-            distill = logit_distill_loss(student[-1], teacher[-1], mask)
+            distill = logit_distill_loss(student[-1], teacher[-1], mask, self.distill_activation)
             losses["distill_loss"] = goal.distill_weight * distill
         rate = activation_rate(records)
         self._check_graph(rate)

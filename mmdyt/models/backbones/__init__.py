@@ -1,9 +1,18 @@
 """Backbones with token dispatch."""
 
+from mmdyt.models.backbones.dispatched_backbone import DispatchedBackbone, dispatch_layers
 from mmdyt.models.backbones.dyt_swin import DyTSwinTransformer
 from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.backbones.prompted_vit import PromptedViT
 from mmdyt.models.backbones.ssf_vit import SSFViT
 from mmdyt.models.backbones.tome_vit import ToMeViT
 
-__all__ = ["DyTSwinTransformer", "DyTViT", "PromptedViT", "SSFViT", "ToMeViT"]
+__all__ = [
+    "DispatchedBackbone",
+    "DyTSwinTransformer",
+    "DyTViT",
+    "PromptedViT",
+    "SSFViT",
+    "ToMeViT",
+    "dispatch_layers",
+]

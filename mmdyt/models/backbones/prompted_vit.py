@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmdyt.checks import check_choice, check_integer
 from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.layers import DyTEncoderLayer, PromptTokens
 from mmdyt.registry import MODELS
@@ -45,21 +46,18 @@ class PromptedViT(DyTViT):
         ValueError: If ``num_prompts`` is below 1 or ``prompt_depth`` unknown.
     """
 
+    layer_class = PromptedEncoderLayer
+
     def __init__(self, *args, num_prompts: int = 10, prompt_depth: str = "deep", **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        if num_prompts < 1:
-            raise ValueError(f"backbone.num_prompts must be at least 1, got {num_prompts}")
-        if prompt_depth not in DEPTHS:
-            raise ValueError(
-                f"backbone.prompt_depth={prompt_depth!r} is unknown; choose one of {list(DEPTHS)}"
-            )
+        check_integer("backbone.num_prompts", num_prompts, "[1, inf)")
+        check_choice("backbone.prompt_depth", prompt_depth, DEPTHS)
         self.num_prompts = num_prompts
         # The bound of Glorot's uniform distribution over the patch projection.
         weight = self.patch_embed.projection.weight
         bound = math.sqrt(6 / (weight[0].numel() + self.embed_dims))
         for index, layer in enumerate(self.layers):
             layer.num_prefix += num_prompts
-            layer.__class__ = PromptedEncoderLayer
             if index == 0 or prompt_depth == "deep":
                 layer.prompts = PromptTokens(
                     num_prompts, self.embed_dims, bound, self.num_extra_tokens, replace=index > 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mmdyt.checks import check_integer
 from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.layers import DyTEncoderLayer
 from mmdyt.ops.tome import bipartite_soft_matching, merge_tokens, proportional_attention
@@ -39,12 +40,10 @@ class ToMeEncoderLayer(DyTEncoderLayer):
         """Run attention, merging and MLP, ``(B, N, C)`` to ``(B, N - r, C)``."""
         first = self.layer_index == 0
         size = torch.ones(x.shape[:2], device=x.device) if first else self.sizes.now
-        if len(size) < len(x):  # a joint pass has doubled the stream
-            size = size.repeat(2, 1)
-        attended, keys = self._recomputed(self._attend)(x, size)
+        attended, keys = self.recomputed(self._attend)(x, size)
         matching = bipartite_soft_matching(keys, self.r, self.num_prefix)
         x, self.sizes.now = merge_tokens(x + attended, size, matching)
-        return self._run_branch("mlp", x)
+        return self.run_branch("mlp", x)
 
     def _attend(self, x: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         attn = self.attn
@@ -69,29 +68,21 @@ class ToMeViT(DyTViT):
         *args: As ``DyTViT``.
         r (int): Tokens to merge in each layer. A layer in which fewer than
             ``2 * r`` patch tokens are left merges half of them. Defaults to 8.
-        dispatch (str | None): ``'mlp'`` or ``None``. Defaults to ``'mlp'``.
-        **kwargs: As ``DyTViT``; ``out_type`` is ``'cls_token'`` or ``'raw'``.
+        **kwargs: As ``DyTViT``; ``dispatch`` is ``'mlp'`` or ``None``,
+            ``out_type`` ``'cls_token'`` or ``'raw'``.
 
     Raises:
         ValueError: If ``r`` is negative or leaves no patch token, or if
             ``dispatch`` or ``out_type`` needs every token at its place.
     """
 
-    def __init__(self, *args, r: int = 8, dispatch: str | None = "mlp", **kwargs) -> None:
-        variants = ToMeEncoderLayer.supported_variants
-        if dispatch not in variants:
-            raise ValueError(
-                f"backbone.dispatch={dispatch!r} is not supported by {type(self).__name__}; "
-                f"choose one of {list(variants)}"
-            )
-        super().__init__(*args, dispatch=dispatch, **kwargs)
+    layer_class = ToMeEncoderLayer
+
+    def __init__(self, *args, r: int = 8, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
-        most = (num_patches - 1) // self.num_layers
-        if not 0 <= r <= most:
-            raise ValueError(
-                f"backbone.r must be in [0, {most}], got {r}: {self.num_layers} layers have to "
-                f"leave some of {num_patches} patch tokens"
-            )
+        # All layers together have to leave a patch token.
+        check_integer("backbone.r", r, f"[0, {(num_patches - 1) // self.num_layers}]")
         if self.out_type not in ("cls_token", "raw"):
             raise ValueError(
                 f"backbone.out_type={self.out_type!r} is not supported by {type(self).__name__}, "
@@ -99,5 +90,4 @@ class ToMeViT(DyTViT):
             )
         sizes = TokenSizes()
         for layer in self.layers:
-            layer.__class__ = ToMeEncoderLayer
             layer.r, layer.sizes = r, sizes

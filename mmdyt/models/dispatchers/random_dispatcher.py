@@ -6,6 +6,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdyt.checks import check_number
 from mmdyt.registry import MODELS
 
 
@@ -36,8 +37,7 @@ class RandomDispatcher(BaseModule):
 
     def __init__(self, embed_dims: int, rate: float = 0.5, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        if not 0 < rate <= 1:
-            raise ValueError(f"dispatcher.rate must be in (0, 1], got {rate}")
+        check_number("dispatcher.rate", rate, "(0, 1]")
         self.rate = rate
         self.register_buffer("seed", torch.randint(2**31, ()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmdyt.checks import check_number
 from mmdyt.ops import gumbel_sigmoid, hard_sigmoid
 from mmdyt.registry import MODELS
 
@@ -19,12 +20,13 @@ class TokenDispatcher(BaseModule):
     Args:
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
         tau (float): Temperature of the Gumbel-sigmoid. Defaults to 5.0.
-        threshold (float): Smallest probability that counts as active.
+        threshold (float): Smallest probability that counts as active, in
+            training, where noise is added to the logit, as in inference.
             Defaults to 0.5.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
-        ValueError: If ``tau`` is not positive or ``threshold`` not in (0, 1).
+        ValueError: If ``tau`` is not positive and finite, or ``threshold`` not in (0, 1).
     """
 
     def __init__(
@@ -35,10 +37,8 @@ class TokenDispatcher(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not tau > 0:
-            raise ValueError(f"dispatcher.tau must be greater than 0, got {tau}")
-        if not 0 < threshold < 1:
-            raise ValueError(f"dispatcher.threshold must be inside (0, 1), got {threshold}")
+        check_number("dispatcher.tau", tau, "(0, inf)")
+        check_number("dispatcher.threshold", threshold, "(0, 1)")
         self.tau = tau
         self.threshold = threshold
         self.proj = nn.Linear(embed_dims, 1)

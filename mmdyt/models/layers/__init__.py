@@ -1,12 +1,14 @@
 """Layers with token dispatch."""
 
-from mmdyt.models.layers.dispatched_layer import VARIANTS, DispatchedLayer, TokenSelection, Variant
+from mmdyt.models.layers.dispatched_layer import DispatchedLayer
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
 from mmdyt.models.layers.packed_linear import PackedLinear
 from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
+from mmdyt.models.layers.variants import VARIANTS, Variant
+from mmdyt.structures import TokenSelection
 
 __all__ = [
     "VARIANTS",

@@ -7,8 +7,9 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
-from mmdyt.models.layers.dispatched_layer import DispatchedLayer, TokenSelection
-from mmdyt.ops import is_compiling, masked_attention, padded_attention, varlen_attention
+from mmdyt.models.layers.dispatched_layer import DispatchedLayer
+from mmdyt.ops import is_padded, masked_attention, padded_attention, varlen_attention
+from mmdyt.structures import TokenSelection
 
 
 class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
@@ -21,51 +22,15 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
 
     Args:
         *args: As ``TransformerEncoderLayer``.
-        dispatch (str | None): Dispatched branch: ``'mlp'``, ``'attn'``,
-            ``'attn_mlp'``, ``'layer'`` or ``None`` (adapter tuning without
-            dispatch). Defaults to ``'mlp'``.
-        adapter (dict | None): Config of the adapter, ``None`` for none.
-            Defaults to ``dict(type='mmdyt.BottleneckAdapter')``.
-        dispatcher (dict | None): Config of the dispatcher. Defaults to
-            ``dict(type='mmdyt.TokenDispatcher')``.
-        index (int): Position of the layer in its backbone. Defaults to 0.
-        num_prefix (int): Leading tokens that stay active. Defaults to 1.
-        **kwargs: As ``TransformerEncoderLayer``.
+        **kwargs: As ``TransformerEncoderLayer`` and :class:`DispatchedLayer`.
     """
 
     token_wise = {"mlp": "ffn"}
-    fusible = {"mlp": ("ln2", "ffn")}
 
-    embed_dims: int
     ln1: nn.Module
     attn: MultiheadAttention
     ln2: nn.Module
     ffn: FFN
-
-    def __init__(
-        self,
-        *args,
-        dispatch: str | None = "mlp",
-        adapter: dict | None = dict(type="mmdyt.BottleneckAdapter"),
-        dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
-        index: int = 0,
-        num_prefix: int = 1,
-        **kwargs,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self._become_dispatched(dispatch, adapter, dispatcher, index, num_prefix)
-
-    def _become_dispatched(
-        self,
-        dispatch: str | None,
-        adapter: dict | None,
-        dispatcher: dict | None,
-        index: int,
-        num_prefix: int,
-    ) -> None:
-        self.add_dispatch(dispatch, adapter, dispatcher, self.embed_dims, index, num_prefix)
-        # The branches return what is to be added; the residual is ours.
-        self.ffn.add_identity = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer on tokens of shape ``(B, N, C)``."""
@@ -97,13 +62,12 @@ def _attend(attn: MultiheadAttention, x: Tensor, selection: TokenSelection) -> T
     qkv = attn.qkv(x)
     # (..., 3 * C) -> three of (..., H, D)
     q, k, v = qkv.reshape(*x.shape[:-1], 3, attn.num_heads, attn.head_dims).unbind(-3)
-    if selection.indices is not None:
-        if x.is_cpu and not is_compiling():
-            out = varlen_attention(q, k, v, selection.mask.sum(dim=1))
-        else:
-            out = padded_attention(q, k, v, selection.mask, selection.indices)
-    else:
+    if selection.indices is None:
         dropout = attn.attn_drop if attn.training else 0.0
         out = masked_attention(q, k, v, selection.mask, dropout)
+    elif is_padded(x):
+        out = padded_attention(q, k, v, selection.mask, selection.indices)
+    else:
+        out = varlen_attention(q, k, v, selection.mask.sum(dim=1))
     out = attn.proj(out.flatten(-2))  # (..., H, D) -> (..., C)
     return attn.out_drop(attn.gamma1(attn.proj_drop(out)))

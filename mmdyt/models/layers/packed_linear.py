@@ -4,60 +4,71 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmdyt.ops import is_traced
 
 
 class PackedLinear(nn.Linear):
-    """``nn.Linear`` with a second copy of its weight in oneDNN's blocked layout.
+    """A linear layer that holds its weight in oneDNN's blocked layout only.
 
     A plain product arranges the weight anew every time, which costs as much
-    for few rows as for many: most where few tokens are left. Used where no
-    gradient is wanted, in float32 on a CPU; anywhere else it is ``nn.Linear``.
-    Names of parameters stay, and a weight that changes is packed again.
-    :func:`mmdyt.models.utils.pack_linears` makes them.
+    for few rows as for many: most where few tokens are left. Made out of
+    ``nn.Linear`` by :func:`mmdyt.models.utils.pack_linears`, one way: there is
+    no weight beside it that could change. Inference in float32 on a CPU is all
+    that it can do.
 
     Attributes:
-        packed (Tensor | None): The blocked weight.
-        packed_from (tuple[Tensor, int] | None): The weight that it was made of,
-            kept so that no other gets its address, and its version.
+        packed (Tensor): The blocked weight.
     """
 
-    packed: Tensor | None = None
-    packed_from: tuple[Tensor, int] | None = None
+    packed: Tensor
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear) -> PackedLinear:
+        """Convert a linear layer in place; hooks and the bias stay.
+
+        Args:
+            linear: A layer in float32 on the CPU.
+
+        Returns:
+            The same object, now of this class.
+        """
+        packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        del linear.weight
+        linear.__class__ = cls
+        assert isinstance(linear, cls)
+        linear.packed = packed
+        return linear.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., in_features)`` to ``(..., out_features)``."""
-        if _needs_plain_product(x):
-            return F.linear(x, self.weight, self.bias)
-        if self.packed is None or not self._is_up_to_date():
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-            self.packed_from = (self.weight.detach(), self.weight._version)
+        """Map ``(..., in_features)`` to ``(..., out_features)``.
+
+        Raises:
+            RuntimeError: In training, with a gradient, on another device, in
+                another dtype, or while a graph is recorded.
+        """
+        if self.training or is_traced() or x.requires_grad or not _is_plain(x):
+            raise RuntimeError(
+                "pack_linears has made this model one for inference in float32 on a CPU, without "
+                "gradients, autocast, torch.compile, torch.export or tracing, by which FLOPs are "
+                "counted: keep a copy for the rest"
+            )
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
 
-    def _is_up_to_date(self) -> bool:
-        assert self.packed_from is not None
-        source, version = self.packed_from
-        return source.data_ptr() == self.weight.data_ptr() and version == self.weight._version
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        raise RuntimeError(f"{prefix}weight is packed: load the checkpoint, then pack_linears")
 
-    def __getstate__(self) -> dict:
-        """Leave the blocked weight out of copies and files, which cannot hold it."""
-        return {**self.__dict__, "packed": None, "packed_from": None}
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        raise RuntimeError(f"{prefix}weight is packed: save the model, then pack_linears")
+
+    def __reduce_ex__(self, protocol):
+        """Refuse to be copied or pickled, which the blocked weight cannot be."""
+        raise TypeError("a packed model can be neither copied nor saved: do it before pack_linears")
 
 
-def _autocasts() -> bool:
+def _is_plain(x: Tensor) -> bool:
     try:
-        return torch.is_autocast_enabled("cpu")
+        autocasts = torch.is_autocast_enabled("cpu")
     except TypeError:  # torch before 2.4
-        return torch.is_autocast_cpu_enabled()
-
-
-def _needs_plain_product(x: Tensor) -> bool:
-    return (
-        x.device.type != "cpu"
-        or x.dtype != torch.float32
-        or torch.is_grad_enabled()
-        or _autocasts()
-        or is_traced()
-    )
+        autocasts = torch.is_autocast_cpu_enabled()
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not autocasts

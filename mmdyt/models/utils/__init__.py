@@ -1,9 +1,13 @@
 """Tools that act on a built model."""
 
 from mmdyt.models.utils.capture import capture
-from mmdyt.models.utils.dispatch_mode import collect_dispatch, dispatch_mode, dispatched_layers
+from mmdyt.models.utils.dispatch_mode import (
+    collect_dispatch,
+    dispatch_mode,
+    dispatched_layers,
+    hide_pass,
+)
 from mmdyt.models.utils.freeze import set_trainable, trainable_names
-from mmdyt.models.utils.joint_passes import joint_backbone, refuse_batch_norm
 from mmdyt.models.utils.norm_statistics import keep_norm_statistics
 from mmdyt.models.utils.pack_linears import pack_linears
 
@@ -12,10 +16,9 @@ __all__ = [
     "collect_dispatch",
     "dispatch_mode",
     "dispatched_layers",
-    "joint_backbone",
+    "hide_pass",
     "keep_norm_statistics",
     "pack_linears",
-    "refuse_batch_norm",
     "set_trainable",
     "trainable_names",
 ]

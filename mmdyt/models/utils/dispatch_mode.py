@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from mmdyt.checks import check_choice
 from mmdyt.models.layers import DispatchedLayer
-from mmdyt.structures import DispatchRecord
+from mmdyt.structures import Collector, DispatchRecord
 
-MODES = ("dynamic", "complete", "masked", "joint")
+MODES = ("dynamic", "complete", "masked")
 
 
 def dispatched_layers(model: nn.Module) -> list[DispatchedLayer]:
@@ -30,14 +31,11 @@ def dispatch_mode(model: nn.Module, mode: str) -> Iterator[None]:
               paper section 3.5).
             - ``'masked'``: as ``'dynamic'``, but evaluation computes every
               token and masks, as training does.
-            - ``'joint'``: two passes of training in one, as
-              :func:`joint_backbone` needs it.
 
     Raises:
         ValueError: If ``mode`` is none of these.
     """
-    if mode not in MODES:
-        raise ValueError(f"dispatch mode {mode!r} is unknown; choose one of {list(MODES)}")
+    check_choice("dispatch mode", mode, MODES)
     layers = dispatched_layers(model)
     before = [layer.dispatch_mode for layer in layers]
     try:
@@ -50,7 +48,7 @@ def dispatch_mode(model: nn.Module, mode: str) -> Iterator[None]:
 
 
 @contextmanager
-def collect_dispatch(model: nn.Module) -> Iterator[list[DispatchRecord]]:
+def collect_dispatch(model: nn.Module, all_passes: bool = False) -> Iterator[list[DispatchRecord]]:
     """Collect the decisions of a model's dispatchers.
 
     Contexts nest, and every forward pass inside appends: slide and multi-view
@@ -58,17 +56,41 @@ def collect_dispatch(model: nn.Module) -> Iterator[list[DispatchRecord]]:
 
     Args:
         model: Any module.
+        all_passes: Whether to collect from ``model.loss(...)`` what its
+            complete pass records too, which is that every token is active;
+            :attr:`~mmdyt.structures.DispatchRecord.mode` tells the passes
+            apart. Defaults to ``False``: the dynamic pass only.
 
     Yields:
-        A list that receives one :class:`~mmdyt.structures.DispatchRecord` a
-        dispatcher and pass. It stays readable after the context.
+        A list that receives one :class:`~mmdyt.structures.DispatchRecord` per
+        dispatcher per pass. It stays readable after the context.
     """
-    layers = dispatched_layers(model)
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, DispatchedLayer)}
     records: list[DispatchRecord] = []
     try:
-        for layer in layers:
-            layer.sinks.append(records)
+        for name, layer in layers.items():
+            layer.collectors.append(Collector(records, name, all_passes))
         yield records
     finally:
-        for layer in layers:
-            layer.sinks[:] = [sink for sink in layer.sinks if sink is not records]
+        for layer in layers.values():
+            layer.collectors[:] = [c for c in layer.collectors if c.records is not records]
+
+
+@contextmanager
+def hide_pass(model: nn.Module, from_all: bool = False) -> Iterator[None]:
+    """Keep what runs inside the context from the collectors around it.
+
+    Args:
+        model: Any module.
+        from_all: Whether to hide it even from those that want all passes.
+            Defaults to ``False``.
+    """
+    layers = dispatched_layers(model)
+    before = [layer.collectors for layer in layers]
+    try:
+        for layer, collectors in zip(layers, before):
+            layer.collectors = [c for c in collectors if c.all_passes and not from_all]
+        yield
+    finally:
+        for layer, collectors in zip(layers, before):
+            layer.collectors = collectors

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mmpretrain.models.peft.lora import LoRALinear
 from torch import nn
 
+from mmdyt.checks import check_choice
 from mmdyt.models.layers import DispatchedLayer, PromptTokens, RelativePositionBias, ScaleShift
 
 
@@ -53,12 +54,18 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
             model lacks or has as ``None`` are passed over.
 
     Raises:
-        ValueError: If ``tuning`` is none of these.
+        ValueError: If ``tuning`` is none of these, or is ``'peft'`` and
+            nothing was added to the backbone.
     """
-    if tuning not in TUNINGS:
-        raise ValueError(f"model.tuning={tuning!r} is unknown; choose one of {list(TUNINGS)}")
+    check_choice("model.tuning", tuning, TUNINGS)
     model.requires_grad_(False)
-    for param in TUNINGS[tuning](model):
+    chosen = list(TUNINGS[tuning](model))
+    if tuning == "peft" and not chosen:
+        raise ValueError(
+            "model.tuning='peft' finds nothing to train in the backbone: set backbone.adapter, or "
+            "another method of configs/_base_/tuning; model.tuning='linear' trains the head alone"
+        )
+    for param in chosen:
         param.requires_grad_(True)
     for name in heads:
         if (head := getattr(model, name, None)) is not None:

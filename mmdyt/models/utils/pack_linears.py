@@ -12,20 +12,26 @@ PLAIN = (nn.Linear, Linear)  # mmcv's differs for empty inputs in old torch only
 
 
 def pack_linears(model: nn.Module) -> int:
-    """Let the linear layers of a model keep their weights ready for CPU products.
+    """Turn a model into one for inference in float32 on a CPU, for good.
 
-    It takes the memory of these weights once more and changes results by
-    rounding only. Adapters and dispatchers stay as they are: their products are
-    narrow, or have a fast way of their own.
+    The weights of its linear layers are rearranged for the products of oneDNN,
+    which changes results by rounding only and takes no more memory. The model
+    is put into evaluation, nothing of it trains any more, and it can no longer
+    be loaded, saved or copied: train, load and copy before. Adapters and
+    dispatchers stay as they are: their products are narrow, or have a fast way
+    of their own.
 
     Args:
-        model: Any model; it is changed in place. Without oneDNN, nothing is.
+        model: Any model; it is changed in place. Without oneDNN its layers are
+            left alone.
 
     Returns:
         How many layers were packed.
+
+    Raises:
+        ValueError: If a linear layer is not in float32 on the CPU; the model is
+            then left as it was.
     """
-    if not torch.backends.mkldnn.is_available():
-        return 0
     kept = {
         module
         for layer in model.modules()
@@ -33,7 +39,18 @@ def pack_linears(model: nn.Module) -> int:
         for part in (layer.adapter, layer.dispatcher)
         for module in part.modules()
     }
-    linears = [m for m in model.modules() if type(m) in PLAIN and m not in kept]
-    for linear in linears:
-        linear.__class__ = PackedLinear
+    linears = {n: m for n, m in model.named_modules() if type(m) in PLAIN and m not in kept}
+    for name, linear in linears.items():
+        weight = linear.weight
+        if weight.device.type != "cpu" or weight.dtype != torch.float32:
+            raise ValueError(
+                f"pack_linears takes models in float32 on the CPU, got {name}.weight in "
+                f"{weight.dtype} on {weight.device}: model.float().cpu() first"
+            )
+    model.eval()  # not chained: mmpretrain's backbones return None
+    model.requires_grad_(False)
+    if not torch.backends.mkldnn.is_available():
+        return 0
+    for linear in linears.values():
+        PackedLinear.from_linear(linear)
     return len(linears)

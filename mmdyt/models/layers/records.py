@@ -1,0 +1,56 @@
+"""Tell those who collect what a dispatcher decided."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from mmdyt.ops import is_padded, is_traced
+from mmdyt.structures import DispatchRecord
+
+if TYPE_CHECKING:
+    from mmdyt.models.layers.dispatched_layer import DispatchedLayer
+
+NOBODY_COLLECTS = (
+    "token dispatchers train, but nothing reads their decisions: without a rate loss the "
+    "activation rate is left to itself. Use a model of mmdyt, such as mmdyt.DyTImageClassifier, "
+    "or collect the records (mmdyt.models.utils.collect_dispatch) and add a token_rate_loss"
+)
+
+
+def record_decision(
+    layer: DispatchedLayer, name: str, x: Tensor, mask: Tensor, logits: Tensor | None
+) -> None:
+    """Hand one decision to every collector of a layer.
+
+    Args:
+        layer: The layer that decided.
+        name: The dispatched branch.
+        x: Token stream, ``(B, N, C)``.
+        mask: Active tokens, ``(B, N)``, bool or with a gradient.
+        logits: What the dispatcher computed, ``(B, N)``, or ``None``.
+
+    Warns:
+        UserWarning: Where a decision that trains has no collector.
+    """
+    if not layer.collectors:
+        if mask.requires_grad and not is_traced():
+            warnings.warn(NOBODY_COLLECTS, stacklevel=2)
+        return
+    has_adapter = name in layer.adapter
+    statistics = getattr(layer.adapter[name], "statistics", None) if has_adapter else None
+    record = DispatchRecord(
+        layer.layer_index,
+        name,
+        mask,
+        logits,
+        layer.num_prefix,
+        extra=statistics(x) if statistics is not None else {},
+        mode=layer.dispatch_mode,
+        padded=is_padded(x),
+    )
+    for collector in layer.collectors:
+        collector.records.append(replace(record, module=collector.module))
