@@ -1,5 +1,6 @@
 """Shared fixtures: small models that build in milliseconds."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ torch.set_num_threads(2)
 
 REPO = Path(__file__).parent.parent
 CONFIGS = REPO / "configs"
+HAS_MMDET = find_spec("mmdet") is not None  # requirements/detection.txt
 
 TINY_ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 

@@ -47,7 +47,7 @@ def test_imports_point_downward(path):
     for name in imports(path):
         if name.split(".")[0] == "mmdyt":
             assert level(name) <= level(own), f"{own} imports {name}"
-        if name.split(".")[0] in ("mmseg", "mmaction"):
+        if name.split(".")[0] in ("mmseg", "mmaction", "mmdet"):
             assert own.startswith("mmdyt.integrations."), f"{own} imports {name}"
     if own.startswith(("mmdyt.ops", "mmdyt.structures")):
         libraries = {name.split(".")[0] for name in imports(path)}

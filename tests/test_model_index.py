@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdyt.engine.suite import Suite
 from mmdyt.evaluation import build_uninitialised, count_parameters
-from tests.conftest import CONFIGS, REPO
+from tests.conftest import CONFIGS, HAS_MMDET, REPO
 
 METAFILES = yaml.safe_load((REPO / "model-index.yml").read_text())["Import"]
 CONTENTS = [yaml.safe_load((REPO / name).read_text()) for name in METAFILES]
@@ -74,6 +74,8 @@ def test_the_papers_figures_are_those_of_the_suites(name, task):
 @pytest.mark.long
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
 def test_parameters_are_the_models(model):
+    if "detection" in model["Config"] and not HAS_MMDET:
+        pytest.skip("needs requirements/detection.txt")
     cfg = Config.fromfile(REPO / model["Config"])
     backbone = cfg.model.backbone
     backbone.get("module", backbone).init_cfg = None  # LoRA loads its weights when it is built

@@ -7,6 +7,7 @@ _base_ = [
     "../../_base_/detection_runtime.py",
 ]
 
+model = dict(test_cfg=dict(rcnn=dict(max_per_img=20)))
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=50, max_keep_ckpts=1), logger=dict(interval=10)
