@@ -1,5 +1,5 @@
-# make demo | demo-video | demo-seg | demo-det | study-report | study | test | test-long | test-slurm |
-#      test-det | test-classic | lint | docs | pretrain | clean
+# make demo | demo-video | demo-seg | demo-det | study-report | study | test | test-long |
+#      test-faults | test-slurm | test-det | test-classic | lint | docs | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,14 +11,15 @@ RUN := PYTHONPATH=. $(PY)
 STAMP := $(VENV)/.installed-$(subst $() $(),-,$(strip $(STACK) $(EXTRAS)))
 # What a stack builds from source, it builds against these packages: they come first.
 BUILD := $(wildcard requirements/$(STACK)-build.txt)
-REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs $(EXTRAS))
+REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs sweep $(EXTRAS))
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
-NANO := assets/vit-nano-p7_fashion-mnist-28px.safetensors
-NANO_PRETRAIN := configs/image/pretrain/vit-nano-p7_fashion-mnist-28px.py
+STUDY := projects/transfer_study
+NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
+NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg demo-det study study-report test test-long test-slurm \
-    test-det test-classic lint docs pretrain clean
+.PHONY: install demo demo-video demo-seg demo-det study study-report test test-long \
+    test-faults test-slurm test-det test-classic lint docs pretrain clean
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
@@ -50,14 +51,19 @@ demo-det:
 
 test-det:
 	$(MAKE) install $(DETECTION)
-	PYTHONPATH=. .venv-detection/bin/python -m pytest \
+	PYTHONPATH=. .venv-detection/bin/python -m pytest -m "not long" \
 	    tests/test_integrations/test_mmdet.py tests/test_compat.py
 
 test: install
-	$(RUN) -m pytest -m "not long and not slurm"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm and not faults"
 
 test-long: install
 	$(RUN) -m pytest -m long
+
+# Kills, full disks and bad input; prints the tables of docs/reliability.md. As root it also
+# fills a disk of its own.
+test-faults: install
+	$(RUN) -m pytest -m faults
 
 # Debian: apt-get install slurm-wlm munge. As root; starts a Slurm of one node and stops it.
 test-slurm: install
@@ -87,15 +93,15 @@ pretrain: install
 # The transfer study: the committed records as a page, in seconds; and everything again, which
 # takes hours on a CPU, goes on where it stopped, and needs Fashion-MNIST only without $(NANO).
 study-report: install
-	$(RUN) tools/study_report.py
+	$(RUN) -m projects.transfer_study.report
 
 study: install $(NANO)
-	$(PY) -m pip install -q -r requirements/study.txt
-	$(RUN) tools/dataset_converters/study.py
-	$(RUN) tools/sweep.py configs/suites/transfer_study_lr.py --launcher local --workers 2
-	$(RUN) tools/sweep.py configs/suites/transfer_study.py --launcher local --workers 2
-	$(RUN) tools/study_collect.py
-	$(RUN) tools/study_report.py
+	$(PY) -m pip install -q -r $(STUDY)/requirements.txt
+	$(RUN) -m projects.transfer_study.write_tasks
+	$(RUN) tools/sweep.py $(STUDY)/configs/suites/transfer_study_lr.py --launcher local --workers 2
+	$(RUN) tools/sweep.py $(STUDY)/configs/suites/transfer_study.py --launcher local --workers 2
+	$(RUN) -m projects.transfer_study.collect
+	$(RUN) -m projects.transfer_study.report
 
 $(NANO): | install
 	$(RUN) tools/dataset_converters/fashion_mnist.py

@@ -35,6 +35,7 @@ setup(
         "mm": requirements("mminstall"),
         "tests": requirements("tests"),
         "deploy": requirements("deploy"),
+        "sweep": requirements("sweep"),
         "detection": requirements("detection"),
         "tracking": requirements("optional"),
     },

@@ -10,7 +10,7 @@ release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = f"mmdyt {release}"
-exclude_patterns = ["_build", "transfer_study/*"]
+exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True}

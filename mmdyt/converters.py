@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import pickle
-import sys
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdyt.fileio import atomic_path, save_safetensors
+from mmdyt.engine.cli import require_writable
+from mmdyt.engine.run_checks import require_checkpoint
+from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
 
 Sources = Sequence[Tensor]
 
@@ -175,22 +177,24 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
         ``backbone.``, without the head of the pre-training.
 
     Raises:
-        ValueError: If ``kind`` is unknown, or a key is unexpected, missing or
-            of another shape; the first one is named.
+        ValueError: If ``kind`` is unknown, or a key is unexpected, missing, of
+            another shape or not finite; the first one is named.
     """
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r} is unknown; choose one of {list(FORMATS)}")
     spec = FORMATS[kind]
     entries = spec.entries(_count_blocks(source, spec.block))
     known = {name for entry in entries for name in entry.sources}
-    odd = [key for key in source if key not in known and not key.startswith(spec.ignored)]
-    if odd:
-        raise ValueError(f"{odd[0]!r} is no key of a {kind} checkpoint ({len(odd)} such keys)")
-    lacking = [name for entry in entries for name in entry.sources if name not in source]
-    if lacking:
+    unexpected = [key for key in source if key not in known and not key.startswith(spec.ignored)]
+    if unexpected:
         raise ValueError(
-            f"{lacking[0]!r} is missing: the {kind} checkpoint is incomplete "
-            f"({len(lacking)} keys are missing)"
+            f"{unexpected[0]!r} is not a key of a {kind} checkpoint ({len(unexpected)} such keys)"
+        )
+    missing = [name for entry in entries for name in entry.sources if name not in source]
+    if missing:
+        raise ValueError(
+            f"{missing[0]!r} is missing: the {kind} checkpoint is incomplete "
+            f"({len(missing)} keys are missing)"
         )
     result, shapes = {}, _expected_shapes(source, entries)
     for entry in entries:
@@ -203,12 +207,14 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
                 f"{entry.sources[0]!r} has the wrong shape: it becomes {tuple(tensor.shape)}, "
                 f"{entry.target} is {tuple(shapes[entry.target])}"
             )
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{entry.sources[0]!r} holds NaN or infinite values")
         result[entry.target] = tensor
     return result
 
 
 def _count_blocks(source: Mapping[str, Tensor], before: str) -> int:
-    """Number of blocks that the highest index among the keys tells of."""
+    """Number of blocks, from the highest index among the keys."""
     heads = [key[len(before) :] for key in source if key.startswith(before)]
     indices = [head.replace("/", ".").split(".")[0] for head in heads]
     return max([int(index) + 1 for index in indices if index.isdigit()], default=1)
@@ -217,12 +223,12 @@ def _count_blocks(source: Mapping[str, Tensor], before: str) -> int:
 def _expected_shapes(
     source: Mapping[str, Tensor], entries: Sequence[Entry]
 ) -> dict[str, torch.Size]:
-    """Shapes of the model whose sizes a few of the source's tensors tell."""
+    """Shapes of the model, whose sizes follow from a few of the source's tensors."""
     from mmdyt.integrations.mmpretrain import DyTImageClassifier
 
     by_target = {entry.target: entry for entry in entries}
 
-    def tell(target: str, ndim: int) -> Tensor:
+    def checked(target: str, ndim: int) -> Tensor:
         entry = by_target[target]
         first = source[entry.sources[0]]
         if first.ndim != ndim:
@@ -232,14 +238,14 @@ def _expected_shapes(
             )
         return entry.make([source[name] for name in entry.sources])
 
-    patch = tell("backbone.patch_embed.projection.weight", 4)
-    num_patches = tell("backbone.pos_embed", 3).shape[1] - 1
+    patch = checked("backbone.patch_embed.projection.weight", 4)
+    num_patches = checked("backbone.pos_embed", 3).shape[1] - 1
     grid = math.isqrt(max(num_patches, 0))
     if grid * grid != num_patches or grid == 0:
         name = by_target["backbone.pos_embed"].sources[0]
         raise ValueError(f"{name!r} has the wrong shape: {num_patches} patches are no square")
     num_layers = sum(target.endswith(".ln2.weight") for target in by_target)
-    hidden = tell("backbone.layers.0.ffn.layers.0.0.weight", 2).shape[0]
+    hidden = checked("backbone.layers.0.ffn.layers.0.0.weight", 2).shape[0]
     backbone = dict(
         type="mmdyt.DyTViT",
         arch=dict(
@@ -256,15 +262,15 @@ def _expected_shapes(
     )
     head = None
     if "head.fc.weight" in by_target:
-        bottleneck = tell("backbone.layers.0.adapter.mlp.down.weight", 2).shape[0]
+        bottleneck = checked("backbone.layers.0.adapter.mlp.down.weight", 2).shape[0]
         adapter = dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=bottleneck)
         backbone.update(dispatch="mlp", adapter=adapter)
-        num_classes = tell("head.fc.weight", 2).shape[0]
+        num_classes = checked("head.fc.weight", 2).shape[0]
         head = dict(
             type="mmpretrain.LinearClsHead", num_classes=num_classes, in_channels=patch.shape[0]
         )
     with torch.device("meta"):
-        model = DyTImageClassifier(backbone=backbone, head=head)
+        model = DyTImageClassifier(backbone=backbone, head=head, tuning="full")
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
@@ -272,7 +278,7 @@ def _released_arguments() -> AbstractContextManager:
     """Let ``weights_only`` read the arguments in the released code's checkpoints.
 
     They are an ``argparse.Namespace`` with an ``EasyDict`` inside, for which a
-    dict stands in. torch before 2.5 cannot be told so and refuses the file.
+    dict stands in. torch before 2.5 has no such list and refuses the file.
     """
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()
@@ -284,8 +290,8 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
     """Read a checkpoint without running code from it.
 
     Args:
-        path: A ``.npz`` for ``'augreg_npz'``, otherwise a file of
-            ``torch.save``: a state dict, bare or under ``'model'`` or
+        path: A ``.npz`` for ``'augreg_npz'``, otherwise a ``.safetensors`` file
+            or one of ``torch.save``: a state dict, bare or under ``'model'`` or
             ``'state_dict'``.
         kind: A key of :data:`FORMATS`.
 
@@ -300,14 +306,18 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{path} is no complete .npz file: {error}") from error
+            raise ValueError(f"{path} is no complete .npz file") from error
+    require_checkpoint(str(path), "SRC")
+    if Path(path).suffix == ".safetensors":
+        return load_from_safetensors(str(path))["state_dict"]
     try:
         with _released_arguments():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path} is damaged or holds more than tensors; of a training checkpoint re-save "
-            f"the entry 'model' alone: {error}"
+            f"{path} is damaged or holds more than tensors{f' ({found[1]})' if found else ''}; of "
+            f"a training checkpoint re-save the entry 'model' alone"
         ) from error
     for nest in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
@@ -339,8 +349,9 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     target = Path(target)
     if target.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"DST must end in .pth or .safetensors, got {str(target)!r}")
+    tensors = read_source(source, kind)
     try:
-        state_dict = convert(read_source(source, kind), kind)
+        state_dict = convert(tensors, kind)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     meta = dict(source=Path(source).name, format=kind)
@@ -352,26 +363,19 @@ def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str,
     return state_dict
 
 
-def command_line(kind: str, description: str | None) -> int:
-    """Run ``SRC DST`` from the command line, as the tools do.
+def command_line(kind: str, description: str | None) -> None:
+    """Run ``SRC DST`` from the command line.
 
     Args:
         kind: A key of :data:`FORMATS`.
         description: Help text of the tool.
-
-    Returns:
-        Exit status: 0, or 2 where the source is refused.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("src", metavar="SRC", help="checkpoint to read")
     parser.add_argument("dst", metavar="DST", help="checkpoint to write, .pth or .safetensors")
     args = parser.parse_args()
-    try:
-        state_dict = convert_file(args.src, args.dst, kind)
-    except (FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    require_writable(args.dst, "DST", (".pth", ".safetensors"))
+    state_dict = convert_file(args.src, args.dst, kind)
     layers = sum(name.endswith(".ln2.weight") for name in state_dict)
     width = state_dict["backbone.cls_token"].shape[-1]
     print(f"{args.dst}: {len(state_dict)} tensors, {layers} layers, {width} wide")
-    return 0

@@ -1,5 +1,8 @@
 """Shared fixtures: small models that build in milliseconds."""
 
+import os
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,10 +13,11 @@ from mmengine.registry import DefaultScope, init_default_scope
 
 from mmdyt.datasets.digits import write_digits
 
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 REPO = Path(__file__).parent.parent
 CONFIGS = REPO / "configs"
+PROJECTS = REPO / "projects"
 HAS_MMDET = find_spec("mmdet") is not None  # requirements/detection.txt
 
 TINY_ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
@@ -62,7 +66,7 @@ def randomise_adapters(model: torch.nn.Module) -> None:
 
 @pytest.fixture(scope="session")
 def digits_root(tmp_path_factory) -> Path:
-    """Real digits in VTAB's layout, written once a session."""
+    """Real digits in VTAB's layout, written once per session."""
     root = tmp_path_factory.mktemp("digits")
     write_digits(root)
     return root
@@ -91,6 +95,18 @@ def digits_cfg(digits_root, tmp_path) -> Config:
         )
     )
     return cfg
+
+
+@pytest.fixture
+def run_main(monkeypatch) -> Callable[..., None]:
+    """Call a tool's ``main`` with a command line, in this process: imports take seconds."""
+    monkeypatch.setenv("COLUMNS", "150")  # the tables of rich fit
+
+    def run(main: Callable[[], None], *args: object) -> None:
+        monkeypatch.setattr(sys, "argv", [main.__module__, *map(str, args)])
+        main()
+
+    return run
 
 
 SMALL_SUITE = """

@@ -14,16 +14,18 @@ from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
 from mmdyt.engine.suite import Suite
-from tests.conftest import CONFIGS, HAS_MMDET, REPO, build
+from tests.conftest import CONFIGS, HAS_MMDET, PROJECTS, REPO, build
 
-SUITES = sorted((CONFIGS / "suites").glob("*.py"))
+FOLDERS = [CONFIGS, *sorted(PROJECTS.glob("*/configs"))]
+SUITES = sorted(path for folder in FOLDERS for path in (folder / "suites").glob("*.py"))
 LEAVES = sorted(
     path
-    for path in CONFIGS.rglob("*.py")
-    if not {"_base_", "suites"} & set(path.relative_to(CONFIGS).parts)
+    for folder in FOLDERS
+    for path in folder.rglob("*.py")
+    if not {"_base_", "suites"} & set(path.relative_to(folder).parts)
     and (HAS_MMDET or "detection" not in path.parts)  # its configs import mmdetection
 )
-IMAGE_LEAVES = [path for path in LEAVES if path.is_relative_to(CONFIGS / "image")]
+IMAGE_LEAVES = [path for path in LEAVES if {CONFIGS / "image", PROJECTS} & set(path.parents)]
 
 # METHOD section 4, and the sets' own documentation.
 VTAB_CLASSES = dict(
@@ -59,12 +61,8 @@ def load(path: Path) -> Config:
     return Config.fromfile(path)
 
 
-def ids(paths: list[Path]) -> list[str]:
-    return [str(path.relative_to(CONFIGS)) for path in paths]
-
-
-def each_leaf(paths: list[Path] = LEAVES):
-    return pytest.mark.parametrize("path", paths, ids=ids(paths))
+def name(path: Path) -> str:
+    return str(path.relative_to(REPO))
 
 
 # --- What there is -------------------------------------------------------------------------------
@@ -72,7 +70,7 @@ def each_leaf(paths: list[Path] = LEAVES):
 
 def test_every_task_has_every_method():
     vtab = {f"{task}/vit-b16_{m}" for task in VTAB_CLASSES for m in VTAB_METHODS}
-    full = {f"{name}/vit-b16_{m}_8xb128_{name}" for name in FULL_SETS for m in FULL_METHODS}
+    full = {f"{each}/vit-b16_{m}_8xb128_{each}" for each in FULL_SETS for m in FULL_METHODS}
     files = {
         folder: {
             path.relative_to(CONFIGS / folder).with_suffix("").as_posix()
@@ -84,25 +82,26 @@ def test_every_task_has_every_method():
     assert full <= files["image"]
 
 
-@each_leaf()
-def test_config_names_a_complete_run(path):
-    cfg = load(path)
-    for key in ("model", "train_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler"):
-        assert cfg.get(key), f"{path.name} has no {key}"
-    assert cfg.default_scope
-    assert path.read_text().startswith('"""'), f"{path.name} does not say what it is"
+def test_every_config_names_a_complete_run(subtests):
+    keys = ("model", "train_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler")
+    for path in LEAVES:
+        with subtests.test(name(path)):
+            cfg = load(path)
+            assert [key for key in (*keys, "default_scope") if not cfg.get(key)] == []
+            assert path.read_text().startswith('"""'), "the file does not say what it is"
 
 
-@each_leaf(IMAGE_LEAVES)
-def test_every_part_of_an_image_run_exists(path):
-    cfg = load(path)
-    assert all(HOOKS.get(hook.type) for hook in cfg.custom_hooks)
-    loaders = [cfg.train_dataloader, cfg.test_dataloader]
-    if cfg.get("val_cfg") is not None:  # a run of seconds may do without validation
-        loaders.append(cfg.val_dataloader)
-    for loader in loaders:
-        assert DATASETS.get(loader.dataset.type), loader.dataset.type
-        build_transforms(json.dumps(loader.dataset.pipeline))
+def test_every_part_of_an_image_run_exists(subtests):
+    for path in IMAGE_LEAVES:
+        with subtests.test(name(path)):
+            cfg = load(path)
+            assert all(HOOKS.get(hook.type) for hook in cfg.custom_hooks)
+            loaders = [cfg.train_dataloader, cfg.test_dataloader]
+            if cfg.get("val_cfg") is not None:  # a run of seconds may do without validation
+                loaders.append(cfg.val_dataloader)
+            for loader in loaders:
+                assert DATASETS.get(loader.dataset.type), loader.dataset.type
+                build_transforms(json.dumps(loader.dataset.pipeline))
 
 
 @cache
@@ -114,8 +113,13 @@ def build_transforms(pipeline: str) -> None:
 # --- Classes and widths --------------------------------------------------------------------------
 
 
-@each_leaf(IMAGE_LEAVES)
-def test_the_head_fits_the_data_and_the_backbone(path):
+def test_the_head_fits_the_data_and_the_backbone(subtests):
+    for path in IMAGE_LEAVES:
+        with subtests.test(name(path)):
+            check_head(path)
+
+
+def check_head(path: Path) -> None:
     cfg = load(path)
     head, dataset = cfg.model.head, cfg.train_dataloader.dataset
     assert head.num_classes == cfg.data_preprocessor.num_classes
@@ -140,18 +144,19 @@ def width(backbone: dict) -> int:
     return arch["embed_dims"] * 2 ** (len(arch.get("depths", [0])) - 1)  # Swin doubles by stage
 
 
-@each_leaf()
-def test_a_checkpoint_is_read_by_its_prefix(path):
+def test_a_checkpoint_is_read_by_its_prefix(subtests):
     """What tools/model_converters write holds the backbone under ``backbone.``."""
-    backbone = load(path).model.backbone
-    init_cfg = backbone.get("module", backbone).get("init_cfg")
-    assert init_cfg is None or init_cfg.prefix == "backbone."
+    for path in LEAVES:
+        with subtests.test(name(path)):
+            backbone = load(path).model.backbone
+            init_cfg = backbone.get("module", backbone).get("init_cfg")
+            assert init_cfg is None or init_cfg.prefix == "backbone."
 
 
 # --- Recipes, METHOD section 4 -------------------------------------------------------------------
 
 EVERY_VTAB = [path for path in IMAGE_LEAVES if "vtab1k" in path.parts]
-EVERY_FULL = [path for name in FULL_SETS for path in (CONFIGS / "image" / name).glob("*.py")]
+EVERY_FULL = [path for each in FULL_SETS for path in (CONFIGS / "image" / each).glob("*.py")]
 K400 = sorted((CONFIGS / "video/kinetics400").glob("*.py"))
 SSV2 = sorted((CONFIGS / "video/sthv2").glob("*.py"))
 RECIPES = {  # learning rate, weight decay, batch, GPUs, epochs, warm-up
@@ -162,9 +167,9 @@ RECIPES = {  # learning rate, weight decay, batch, GPUs, epochs, warm-up
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_recipe_is_the_papers(name):
-    paths, (lr, weight_decay, batch, gpus, epochs, warmup) = RECIPES[name]
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_recipe_is_the_papers(recipe):
+    paths, (lr, weight_decay, batch, gpus, epochs, warmup) = RECIPES[recipe]
     assert paths
     for path in paths:
         cfg = load(path)
@@ -208,9 +213,9 @@ def test_bottlenecks_are_8_on_vtab_and_64_elsewhere():
 def test_variants_have_their_default_rates():
     folder = CONFIGS / "image/cifar100"
     rates = {"": 0.5, "-attn": 0.5, "-attn-mlp": 0.7, "-layer": 0.7}
-    for name, rate in rates.items():
-        model = load(folder / f"vit-b16_dyt{name}_8xb128_cifar100.py").model
-        assert model.backbone.dispatch == (name[1:].replace("-", "_") or "mlp")
+    for variant, rate in rates.items():
+        model = load(folder / f"vit-b16_dyt{variant}_8xb128_cifar100.py").model
+        assert model.backbone.dispatch == (variant[1:].replace("-", "_") or "mlp")
         assert model.dyt.to_dict() == dict(
             target_rate=rate, rate_weight=2.0, complete_weight=1.0, distill_weight=1.0
         )
@@ -234,43 +239,48 @@ def shrink(model: dict) -> dict:
     return model
 
 
-def train_step(model: dict) -> None:
-    """Take a training step, unless the same model of another config has taken it."""
-    _train_step(json.dumps(shrink(model), sort_keys=True))
+def distinct_models() -> dict[str, str]:
+    """Every model of a leaf or of a suite's run, shrunk, as JSON, with the first that has it."""
+    found: dict[str, str] = {}
+    for path in IMAGE_LEAVES:
+        shrunk = json.dumps(shrink(load(path).model.to_dict()), sort_keys=True)
+        found.setdefault(shrunk, name(path))
+    for path in SUITES:
+        suite = Suite.fromfile(path)
+        for run in suite.runs(seeds=suite.seeds[:1]):
+            shrunk = json.dumps(shrink(run.config().model.to_dict()), sort_keys=True)
+            found.setdefault(shrunk, f"{name(path)}: {run.name}")
+    return found
 
 
-@cache
-def _train_step(config: str) -> None:
-    model = build(json.loads(config))
-    model.init_weights()
-    model.train()
-    samples = [DataSample().set_gt_label(index) for index in range(2)]
-    total, _ = model.parse_losses(model.loss(torch.randn(2, 3, 56, 56), samples))
-    total.backward()
-    assert torch.isfinite(total)
-    trained = [param for param in model.parameters() if param.requires_grad]
-    assert trained
-    assert all(param.grad is not None for param in trained)
-
-
-@each_leaf(IMAGE_LEAVES)
-def test_image_config_runs_forward_and_backward(path):
-    train_step(load(path).model.to_dict())
+def test_every_distinct_model_runs_forward_and_backward(subtests):
+    for config, where in distinct_models().items():
+        with subtests.test(where):
+            model = build(json.loads(config))
+            model.init_weights()
+            model.train()
+            samples = [DataSample().set_gt_label(index) for index in range(2)]
+            total, _ = model.parse_losses(model.loss(torch.randn(2, 3, 56, 56), samples))
+            total.backward()
+            assert torch.isfinite(total)
+            trained = [param for param in model.parameters() if param.requires_grad]
+            assert trained
+            assert all(param.grad is not None for param in trained)
 
 
 # --- Suites --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", SUITES, ids=[path.stem for path in SUITES])
-def test_every_run_of_a_suite_is_a_run(path):
-    assert path.read_text().startswith('"""')
-    suite = Suite.fromfile(path)
-    titles = [method.get("title", name) for name, method in suite.methods.items()]
-    assert len(set(titles)) == len(titles)
-    for run in suite.runs(seeds=suite.seeds[:1]):
-        for key in run.cfg_options:
-            assert parent(load(REPO / run.source), key), f"{run.name}: {key} is no key"
-        train_step(run.config().model.to_dict())
+def test_every_run_of_a_suite_has_its_own_title_and_known_keys(subtests):
+    for path in SUITES:
+        with subtests.test(name(path)):
+            assert path.read_text().startswith('"""')
+            suite = Suite.fromfile(path)
+            titles = [method.get("title", key) for key, method in suite.methods.items()]
+            assert len(set(titles)) == len(titles)
+            for run in suite.runs(seeds=suite.seeds[:1]):
+                for key in run.cfg_options:
+                    assert parent(load(REPO / run.source), key), f"{run.name}: {key} is no key"
 
 
 def parent(cfg: Config, key: str):
@@ -283,9 +293,9 @@ def parent(cfg: Config, key: str):
     return node
 
 
-@pytest.mark.parametrize("name", ["vtab1k", "vtab1k_scale"])
-def test_the_vtab_suites_have_the_19_tasks_in_three_groups(name):
-    tasks = load(CONFIGS / f"suites/{name}.py").tasks
+@pytest.mark.parametrize("suite", ["vtab1k", "vtab1k_scale"])
+def test_the_vtab_suites_have_the_19_tasks_in_three_groups(suite):
+    tasks = load(CONFIGS / f"suites/{suite}.py").tasks
     assert set(tasks) == set(VTAB_CLASSES)
     groups = [task.group for task in tasks.values()]
     assert [groups.count(g) for g in ("natural", "specialised", "structured")] == [7, 4, 8]
@@ -316,14 +326,14 @@ def test_every_documented_axis_is_one():
     axes = documented_axes()
     assert len(axes) > 15
     for axis in axes:
-        name = axis.split(".")[-1]
-        assert any(takes(parent(cfg, axis), name) for cfg in cfgs), axis
+        key = axis.split(".")[-1]
+        assert any(takes(parent(cfg, axis), key) for cfg in cfgs), axis
 
 
-def takes(node: dict | None, name: str) -> bool:
-    if node is None or name in node:
+def takes(node: dict | None, key: str) -> bool:
+    if node is None or key in node:
         return node is not None
     built = MODELS.get(node["type"]) if "type" in node else None
     return built is not None and any(
-        name in inspect.signature(each.__init__).parameters for each in built.__mro__
+        key in inspect.signature(each.__init__).parameters for each in built.__mro__
     )

@@ -1,6 +1,6 @@
 """Checkpoints of other code bases: same values under our names, or a refusal."""
 
-import subprocess
+import runpy
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from mmdyt.converters import FORMATS, convert, convert_file
@@ -279,16 +280,22 @@ def test_each_format_has_a_tool(kind):
     assert (TOOLS / f"{kind}_to_mmdyt.py").is_file()
 
 
-def test_the_tool_says_what_is_wrong_and_fails(tmp_path):
+def test_the_tool_says_what_is_wrong_and_fails(tmp_path, monkeypatch):
     torch.save(released_state(adapters=False), tmp_path / "src.pth")
-    command = [sys.executable, str(TOOLS / "official_to_mmdyt.py"), str(tmp_path / "src.pth")]
-    root = str(TOOLS.parents[1])
-    done = subprocess.run(
-        [*command, str(tmp_path / "dst.pth")],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin"},
-    )
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("error:")
-    assert "blocks.0.adaptmlp.down_proj.weight" in done.stderr
+    tool = str(TOOLS / "official_to_mmdyt.py")
+    monkeypatch.setattr(sys, "argv", [tool, str(tmp_path / "src.pth"), str(tmp_path / "dst.pth")])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(tool, run_name="__main__")
+    first = str(ended.value).splitlines()[0]
+    assert first.startswith("error:") and "blocks.0.adaptmlp.down_proj.weight" in first
+
+
+def test_safetensors_of_timm_are_read_and_nan_is_refused(tmp_path):
+    state = released_state(adapters=False)
+    save_file(state, tmp_path / "src.safetensors")
+    converted = convert_file(tmp_path / "src.safetensors", tmp_path / "dst.pth", "timm")
+    assert torch.equal(converted["backbone.ln1.weight"], state["norm.weight"])
+    state["blocks.1.norm2.bias"][3] = float("nan")
+    save_file(state, tmp_path / "src.safetensors")
+    with pytest.raises(ValueError, match=r"blocks\.1\.norm2\.bias' holds NaN"):
+        convert_file(tmp_path / "src.safetensors", tmp_path / "dst.pth", "timm")

@@ -21,6 +21,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from mmdyt.engine.cli import tool
 from mmdyt.engine.suite import Suite
 from mmdyt.evaluation.summary import (
     Cell,
@@ -31,7 +32,7 @@ from mmdyt.evaluation.summary import (
     mean_metric,
 )
 from mmdyt.fileio import atomic_path
-from mmdyt.visualization.study_figures import draw_accuracy_cost, draw_rates_by_layer
+from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -191,6 +192,7 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
     return figures
 
 
+@tool
 def main() -> None:
     """Write the three files and print the table."""
     parser = argparse.ArgumentParser(

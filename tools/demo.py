@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"))
     work_dir = parser.parse_args().work_dir
     write_digits(Path("data/digits"))
-    results = compare(METHODS, CONFIGS, work_dir)
+    results = compare(METHODS, CONFIGS, "accuracy/top1", work_dir)
     inputs, _ = results["Linear probe"].first_samples(256)
     speed = throughput({name: result.model for name, result in results.items()}, inputs)
     rows = print_comparison(TITLE, results, speed, ("accuracy/top1", "accuracy %"), "image")

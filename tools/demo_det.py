@@ -129,7 +129,7 @@ def main() -> None:
     names = ["scenes", "blood-cells"] if write_blood_cells() else ["scenes"]
     for name in names:
         task = TASKS[name]
-        results = compare(METHODS, task.config, work_dir / name)
+        results = compare(METHODS, task.config, "coco/bbox_mAP", work_dir / name)
         inputs, _ = results["Linear probe"].first_samples(8)
         speed = throughput({title: result.model for title, result in results.items()}, inputs)
         (first, label), (second, other) = task.metrics.items()

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo-seg"))
     work_dir = parser.parse_args().work_dir
     write_fashion_scenes(Path("data/fashion_scenes"))
-    results = compare(METHODS, CONFIGS, work_dir)
+    results = compare(METHODS, CONFIGS, "mIoU", work_dir)
     inputs, _ = results["Linear probe"].first_samples(32)
     speed = throughput({name: result.model for name, result in results.items()}, inputs)
     rows = print_comparison(TITLE, results, speed, ("mIoU", "mIoU %"), "image")

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo-video"))
     work_dir = parser.parse_args().work_dir
     write_motion_videos(Path("data/motion"))
-    results = compare(METHODS, CONFIGS, work_dir)
+    results = compare(METHODS, CONFIGS, "acc/top1", work_dir)
     inputs, _ = results["Frozen, head only"].first_samples(32)
     models = {name: WholeRecognizer(result.model) for name, result in results.items()}
     speed = throughput(models, inputs)

@@ -12,7 +12,6 @@ off goes on from its last checkpoint. Each run leaves a record.json.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,9 +19,14 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from mmdyt.engine.cli import tool
+from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.suite import Suite, SuiteRun
-from mmdyt.engine.suite_launchers import queued, run_local, run_pytorch, submit, wait_for
+from mmdyt.engine.suite_launchers.local import run_local
 from mmdyt.engine.suite_launchers.progress import SweepProgress
+from mmdyt.engine.suite_launchers.pytorch import run_pytorch
+from mmdyt.engine.suite_launchers.slurm import queued, submit, wait_for
+from mmdyt.fileio import locked
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,47 +62,54 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def to_slurm(runs: list[SuiteRun], out: Path, args: argparse.Namespace, bar: SweepProgress) -> None:
-    """Submit what is not queued, and wait if asked to."""
-    before = queued(out)
-    job = submit(runs, out, args.parallel, shlex.split(args.sbatch))
-    known = sum(run.name in before for run in runs)
-    print(f"{known} queued already, {len(runs) - known} submitted as job {job}", flush=True)
-    if args.wait:
+def start(suite: Suite, runs: list[SuiteRun], args: argparse.Namespace) -> SweepProgress:
+    """Do what is left of some runs, or submit it, while no other sweep is in the folder."""
+    with locked(suite.out / "sweep.lock", "another sweep") as lock:
+        waiting = queued(suite.out)
+        if waiting and args.launcher != "slurm":
+            raise RuntimeError(f"{len(waiting)} runs of {suite.out} are in Slurm's queue")
+        states = {run.name: run.status() for run in runs}
+        todo = [run for run in runs if states[run.name] != "done"]
+        counts = ", ".join(
+            f"{number} {state}" for state, number in Counter(states.values()).items()
+        )
+        print(f"{suite.title}: {len(runs)} runs ({counts}) in {suite.out}", flush=True)
+        bar = SweepProgress(len(todo), suite.metric)
+        if args.launcher == "slurm":
+            new = [run for run in todo if run.name not in waiting]
+            job = submit(new, suite.out, args.parallel, args.sbatch) if new else None
+            known = len(todo) - len(new)
+            print(f"{known} queued already, {len(new)} submitted as job {job}", flush=True)
+        elif todo:
+            with bar:
+                if args.launcher == "local":
+                    run_local(todo, args.workers, suite.out, bar)
+                else:
+                    run_pytorch(todo, args.nproc, suite.out, bar, lock)
+    if args.launcher == "slurm" and args.wait:
         with bar:
-            wait_for(runs, out, bar)
+            wait_for(todo, suite.out, bar)
+    return bar
 
 
+@tool
 def main() -> None:
     """Run the sweep; the exit status is 1 if a run failed, 130 after Ctrl-C."""
     args = parse_args()
     try:
         suite = Suite.fromfile(args.suite, args.out, args.cfg_options)
         runs = suite.runs(args.tasks, args.methods, args.seeds)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error
-    states = {run.name: run.status() for run in runs}
-    todo = [run for run in runs if states[run.name] != "done"]
-    counts = ", ".join(f"{number} {state}" for state, number in Counter(states.values()).items())
-    print(f"{suite.title}: {len(runs)} runs ({counts}) in {suite.out}", flush=True)
-    bar = SweepProgress(len(todo), suite.metric)
-    try:
-        if args.launcher == "slurm":
-            to_slurm(todo, suite.out, args, bar)
-        else:
-            with bar:
-                if args.launcher == "local":
-                    run_local(todo, args.workers, suite.out, bar)
-                else:
-                    run_pytorch(todo, args.nproc, suite.out, bar)
+        for run in runs:
+            require_metric(run.config(), run.metric, run.name)
+        bar = start(suite, runs, args)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.")
         sys.exit(130)
-    except RuntimeError as error:
+    except (ValueError, OSError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
     if bar.counts["failed"]:
         print("Failed runs have the whole error in their record.json; the same command retries.")
-        sys.exit(1)
+    sys.exit(bool(bar.counts["failed"] + bar.counts["lost"]))
 
 
 if __name__ == "__main__":

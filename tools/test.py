@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 
 import mmengine
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from mmdyt.engine.cli import require_writable, tool
+from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes
+from mmdyt.engine.run_checks import check_head_width, check_run
 from mmdyt.fileio import atomic_path
 
 
@@ -37,21 +40,25 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tool
 def main() -> None:
     """Run the test."""
     args = parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    if args.out:
+        suffixes = (".pkl",) if args.out_item == "pred" else (".json", ".yaml", ".yml", ".pkl")
+        require_writable(args.out, "--out", suffixes)
+    cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = (
         args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     )
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    check_run(cfg, "test")
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
+    check_head_width(runner.model, cfg)
     if args.out and args.out_item == "pred":
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

@@ -9,7 +9,12 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+import mmdyt.fileio  # noqa: F401  (weight files are read as data, whatever the config)
+from mmdyt.engine.checkpoints import use_safe_checkpoints
+from mmdyt.engine.cli import tool
+from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
+from mmdyt.engine.run_checks import check_head_width, check_run
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,22 +62,25 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     if args.auto_scale_lr:
-        if "auto_scale_lr" not in cfg:
-            raise SystemExit("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
+        if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
+            raise ValueError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
         cfg.auto_scale_lr.enable = True
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
+@tool
 def main() -> None:
     """Run the training."""
     args = parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = merge_args(Config.fromfile(args.config), args)
+    cfg = merge_args(load_config(args.config, args.cfg_options), args)
+    check_run(cfg, "train")
+    use_safe_checkpoints(cfg)
     require_amp_device(cfg)
     join_cpu_processes(cfg)
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    check_head_width(runner.model, cfg)
+    runner.train()
 
 
 if __name__ == "__main__":

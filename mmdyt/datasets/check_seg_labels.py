@@ -42,10 +42,10 @@ class CheckSegLabels(BaseTransform):
                 f"{results.get('img_path', '')} is {tuple(results['ori_shape'][:2])}"
             )
         labels = np.unique(mask)
-        odd = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
-        if len(odd):
+        bad = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
+        if len(bad):
             raise ValueError(
-                f"{path}: labels {odd.tolist()[:10]} are outside the {self.num_classes} classes "
+                f"{path}: labels {bad.tolist()[:10]} are outside the {self.num_classes} classes "
                 f"[0, {self.num_classes - 1}] and not ignore_index={self.ignore_index}; see "
                 f"num_classes of the config and reduce_zero_label of the data set"
             )

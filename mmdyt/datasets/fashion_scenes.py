@@ -63,7 +63,7 @@ def textured_background(size: int, rng: Generator) -> NDArray:
 def compose_scene(
     items: NDArray, labels: NDArray, rng: Generator, size: int = 64
 ) -> tuple[NDArray, NDArray]:
-    """Paste one to four items onto a background, one a quadrant.
+    """Paste one to four items onto a background, one per quadrant.
 
     Args:
         items: Grey images to choose from, ``(N, h, w)``, uint8, at most half

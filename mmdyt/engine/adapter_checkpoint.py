@@ -1,145 +1,145 @@
-"""Adapter-only checkpoints: what was trained, without the frozen backbone."""
+"""Adapter-only checkpoints: what was trained, and what it needs to be that model again."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import ast
+import importlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor, nn
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
 
 import mmdyt
-from mmdyt.fileio import load_from_safetensors, save_safetensors
+import mmdyt.models
+from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
+from mmdyt.models.utils.frozen_base import fingerprint, split_state
+from mmdyt.models.utils.load_guards import pretrained_inits
+from mmdyt.models.utils.model_config import plain_config, registered_class
 
-FORMAT = "mmdyt-adapter"
-
-
-def split_state(
-    model: nn.Module, state_dict: Mapping[str, Tensor] | None = None
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Divide a model's state into what trains and what is frozen.
-
-    Args:
-        model: A model whose ``requires_grad`` flags are set.
-        state_dict: Values to take for the first part, such as averaged ones.
-            Defaults to ``None``: the model's own.
-
-    Returns:
-        Two dicts by name: trainable parameters and buffers; frozen parameters.
-    """
-    # Not out of state_dict(): mmpretrain's LoRAModel leaves its frozen part out of that.
-    frozen = {
-        name: param.data for name, param in model.named_parameters() if not param.requires_grad
-    }
-    state = model.state_dict() if state_dict is None else state_dict
-    return {name: tensor for name, tensor in state.items() if name not in frozen}, frozen
-
-
-def fingerprint(tensors: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Mean and standard deviation of each tensor.
-
-    Enough to tell one pre-trained model from another, and, unlike a hash,
-    indifferent to the last bits of a resized position embedding.
-
-    Args:
-        tensors: Tensors by name.
-
-    Returns:
-        ``[mean, std]`` by name.
-    """
-    moments = {}
-    for name, tensor in tensors.items():
-        values = tensor.detach().double()
-        moments[name] = [values.mean().item(), values.std(correction=0).item()]
-    return moments
+INTEGRATIONS = "mmdyt.integrations."
 
 
 def save_adapter(
-    model: nn.Module,
-    target: str | Path,
+    model: BaseModel,
+    file: str | Path,
     state_dict: Mapping[str, Tensor] | None = None,
-    base: dict[str, list[float]] | None = None,
-    **meta,
+    base: dict | None = None,
+    **meta: Any,
 ) -> None:
-    """Write trainable parameters and buffers, with a fingerprint of the rest.
+    """Write trainable parameters and buffers, and what they depend on.
+
+    The metadata hold the config that the model was built from, the same with
+    all defaults, a fingerprint of the frozen base and where it came from, the
+    default scope, and mmdyt's version.
 
     Args:
-        model: The model, not wrapped for data parallel training.
-        target: A ``.safetensors`` file, written atomically.
-        state_dict: As :func:`split_state`. Defaults to ``None``.
-        base: :func:`fingerprint` of the frozen part, if known. Defaults to
-            ``None``: computed here.
-        **meta: Further facts for the reader, such as ``config``.
+        model: A model of mmdyt, not wrapped for data parallel training.
+        file: A ``.safetensors`` file, written atomically.
+        state_dict: Values of the trained part, such as averaged ones. Defaults
+            to ``None``: the model's own.
+        base: :func:`mmdyt.models.utils.frozen_base.fingerprint` of the frozen
+            part, if known. Defaults to ``None``: computed here.
+        **meta: Further facts for the reader, such as ``config`` (a file name)
+            and ``dataset_meta`` (mmengine's ``dict(classes=...)``).
+
+    Raises:
+        TypeError: If the model is none of mmdyt's.
     """
+    if not hasattr(model, "built_from"):
+        raise TypeError(
+            f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
+        )
     own, frozen = split_state(model, state_dict)
+    scope = DefaultScope.get_current_instance()
     facts = dict(
-        format=FORMAT,
+        format=ADAPTER_FORMAT,
         mmdyt_version=mmdyt.__version__,
+        model=repr(model.built_from),  # not JSON, which knows no tuples
+        resolved=model.resolved_config,
+        scope=scope.scope_name if scope is not None else "mmpretrain",
+        integration=type(model).__module__,
+        pretrained=next(iter(pretrained_inits(model)), None),
         base=fingerprint(frozen) if base is None else base,
         **meta,
     )
-    save_safetensors(target, own, facts)
+    save_safetensors(file, own, plain_config(facts))
 
 
-def check_adapter(model: nn.Module, state_dict: dict[str, Tensor], meta: dict, source: str) -> None:
-    """Refuse an adapter that does not belong to a model.
-
-    Args:
-        model: The model, with its base weights loaded.
-        state_dict: The adapter's tensors.
-        meta: What :func:`save_adapter` stored beside them.
-        source: How to call the adapter in an error, such as its path.
-
-    Raises:
-        ValueError: If the file holds no adapter; if a name or a shape differs;
-            or if the base weights are not those it was trained on. The error
-            names the first differences and the config of the adapter.
-    """
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{source} is no adapter checkpoint: format {meta.get('format')!r}")
-    own, frozen = split_state(model)
-    told = f"{source}, trained with config {meta.get('config', '?')!r},"
-    missing, odd = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
-    if missing or odd:
-        raise ValueError(
-            f"{told} does not match this model: it lacks {missing[:3]} ({len(missing)} in all) "
-            f"and has beyond it {odd[:3]} ({len(odd)} in all)"
-        )
-    for name, tensor in own.items():
-        if tensor.shape != state_dict[name].shape:
-            raise ValueError(
-                f"{told} does not match this model: {name} is {tuple(state_dict[name].shape)}, "
-                f"the model has {tuple(tensor.shape)}"
-            )
-    base = meta.get("base", {})
-    for name, (mean, std) in fingerprint(frozen).items():
-        theirs = base.get(name, (math.nan, math.nan))
-        if not all(map(_close, theirs, (mean, std))):
-            raise ValueError(
-                f"{told} belongs to other base weights ({meta.get('pretrained') or 'not named'}), "
-                f"first seen at {name}: set init_cfg of the backbone to the checkpoint that it was "
-                "trained on"
-            )
-
-
-def _close(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
-
-
-def load_adapter(model: nn.Module, source: str | Path) -> dict:
-    """Load an adapter-only checkpoint on top of a base.
+def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> BaseModel:
+    """Build the model that an adapter file describes, and load both halves.
 
     Args:
-        model: The model, with its base weights loaded (``init_weights()``).
-        source: A file of :func:`save_adapter`.
+        adapter_file: A file of :func:`save_adapter`.
+        base: The pre-trained checkpoint of the frozen backbone. Defaults to
+            ``None``: the path that the file names.
 
     Returns:
-        The meta data of the file.
+        The model on the CPU, in evaluation mode, with ``dataset_meta`` (class
+        names) as an attribute.
 
     Raises:
-        ValueError: As :func:`check_adapter`.
+        FileNotFoundError: If there is no adapter file.
+        ValueError: If the file is damaged or no adapter file, asks for a class
+            that is not registered, or was trained on another base.
     """
-    checkpoint = load_from_safetensors(str(source))
-    check_adapter(model, checkpoint["state_dict"], checkpoint["meta"], str(source))
-    model.load_state_dict(checkpoint["state_dict"], strict=False)
-    return checkpoint["meta"]
+    meta = load_from_safetensors(str(adapter_file))["meta"]
+    if meta.get("format") != ADAPTER_FORMAT:
+        raise ValueError(
+            f"{adapter_file} is no adapter file of this version: its format is "
+            f"{meta.get('format')!r}, not {ADAPTER_FORMAT!r}"
+        )
+    if meta["integration"].startswith(INTEGRATIONS):  # nothing else that a file names is imported
+        importlib.import_module(meta["integration"])
+    config = ast.literal_eval(meta["model"])
+    if base is not None:
+        _set_base(config, str(base))
+    with DefaultScope.overwrite_default_scope(meta["scope"]):
+        _refuse_unknown_types(config, str(adapter_file))
+        model = ROOT_MODELS.build(config)
+    load_checkpoint(model, str(adapter_file), map_location="cpu", logger="silent")
+    model.dataset_meta = meta.get("dataset_meta")
+    model.eval()
+    return model
+
+
+def _set_base(config: dict, base: str) -> None:
+    """Let the backbone of a config start from another file."""
+    loaded = CheckpointLoader.load_checkpoint(base, map_location="cpu", logger="silent")
+    names = loaded.get("state_dict", loaded)
+    init_cfg = dict(type="Pretrained", checkpoint=base)
+    if any(name.startswith("backbone.") for name in names):
+        init_cfg["prefix"] = "backbone."
+    for part in (config, config["backbone"], config["backbone"].get("module")):
+        for key in ("init_cfg", "pretrained"):
+            if part:
+                part.pop(key, None)
+    config["backbone"].get("module", config["backbone"])["init_cfg"] = init_cfg
+
+
+def _refuse_unknown_types(config: Any, file: str) -> None:
+    """Refuse what mmengine's registry would import by a dotted name, from a file."""
+    for name in _types(config):
+        if registered_class(name) is None:
+            raise ValueError(
+                f"{file} asks for type={name!r}, which is no registered part of a model: import "
+                "the module that registers it first"
+            )
+
+
+def _types(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        if "type" in config:
+            yield str(config["type"])
+        for key, child in config.items():
+            # Names of modules, and initialisers, which have a registry of their own.
+            if key not in ("targets", "init_cfg"):
+                yield from _types(child)
+    elif isinstance(config, (list, tuple)):
+        for child in config:
+            yield from _types(child)

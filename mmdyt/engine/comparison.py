@@ -6,7 +6,6 @@ metric and the pictures.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 from collections.abc import Mapping
@@ -17,15 +16,20 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-import mmdyt
+from mmdyt.engine.checkpoints import newest_checkpoint
+from mmdyt.engine.metric_names import require_metric
+from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.suite_launchers.progress import SweepProgress
+from mmdyt.engine.suite_run import execute
 from mmdyt.evaluation.timing import time_alternately
-from mmdyt.fileio import atomic_path
+from mmdyt.fileio import atomic_path, locked
+
+TASK = "demo"
 
 
 @dataclass(frozen=True)
@@ -72,60 +76,61 @@ class Result:
         return data["inputs"], data["data_samples"]
 
 
-def compare(methods: Mapping[str, str], config: str, work_dir: Path) -> dict[str, Result]:
-    """Run or reuse several methods.
+def compare(
+    methods: Mapping[str, str], config: str, metric: str, work_dir: Path
+) -> dict[str, Result]:
+    """Run several methods as a suite of one task and one seed, and load their models.
+
+    What an earlier call left is reused as a sweep reuses it: a finished run while
+    its config is the same, one that was cut off from its last checkpoint.
 
     Args:
         methods: The part of the config's path that names a method, by title.
         config: Path of their configs with ``{}`` for that part.
+        metric: The metric that counts, such as ``'accuracy/top1'``.
         work_dir: Folder of all runs.
 
     Returns:
         Results by title.
+
+    Raises:
+        RuntimeError: If a run fails, or a sweep is at work in ``work_dir``.
     """
-    return {
-        title: run_or_reuse(title, Config.fromfile(config.format(key)), work_dir / key)
-        for title, key in methods.items()
-    }
+    suite = Suite(
+        name=work_dir.name,
+        title=work_dir.name,
+        metric=metric,
+        tasks={TASK: {}},
+        methods={
+            key: dict(title=title, config=config.format(key)) for title, key in methods.items()
+        },
+        seeds=[0],
+        out=work_dir,
+        cfg_options={"log_level": "ERROR"},
+    )
+    runs = suite.runs()
+    for run in runs:
+        require_metric(run.config(), run.metric, run.name)
+    todo = [run for run in runs if run.status() != "done"]
+    with locked(work_dir / "sweep.lock", "another sweep"), SweepProgress(len(todo), metric) as bar:
+        for run in todo:
+            bar.move(run.name, 0.0)
+            record = execute(run, partial(bar.move, run.name))
+            bar.end(run.name, record)
+            if record["error"]:
+                raise RuntimeError(f"{run.name}: {record['error']}")
+    return {title: _load(run) for title, run in zip(methods, runs)}
 
 
-def run_or_reuse(title: str, cfg: Config, work_dir: Path) -> Result:
-    """Train and test a config, or load what an earlier call left.
-
-    A finished run is reused while the config and mmdyt's version are the
-    same; one that was cut off resumes from its last checkpoint.
-
-    Args:
-        title: What to call the run on the progress bar.
-        cfg: A complete config; its work dir and log level are set here.
-        work_dir: Folder of this run.
-
-    Returns:
-        The measured metrics with the trained model.
-    """
-    fingerprint = hashlib.sha256(f"{mmdyt.__version__}\n{cfg.pretty_text}".encode()).hexdigest()
-    done = work_dir / fingerprint[:12] / "metrics.json"
-    cfg.merge_from_dict(dict(work_dir=str(done.parent), log_level="ERROR", resume=True))
-    cfg.custom_hooks = [
-        *cfg.get("custom_hooks", []),
-        dict(type="mmdyt.ProgressBarHook", title=title),
-    ]
-    if done.exists():
-        cfg.resume = False
-        last = (done.parent / "last_checkpoint").read_text().strip()
-        cfg.load_from = str(done.parent / Path(last).name)
+def _load(run: SuiteRun) -> Result:
+    record, checkpoint = run.record(), newest_checkpoint(run.work_dir)
+    assert record and checkpoint
+    cfg = run.config()
+    cfg.merge_from_dict(dict(work_dir=str(run.work_dir), load_from=str(checkpoint)))
     runner = Runner.from_cfg(cfg)
-    if done.exists():
-        runner.load_or_resume()
-        metrics = json.loads(done.read_text())
-    else:
-        runner.train()
-        metrics = {key: float(value) for key, value in runner.test().items()}
-        with atomic_path(done) as path:
-            path.write_text(json.dumps(metrics, indent=2))
-    model = runner.model.eval()
-    trainable = sum(param.numel() for param in model.parameters() if param.requires_grad)
-    return Result(metrics, trainable, model, runner, done.parent)
+    runner.load_or_resume()
+    trainable = record["params"]["trainable"]
+    return Result(record["metrics"], trainable, runner.model.eval(), runner, run.work_dir)
 
 
 @torch.inference_mode()

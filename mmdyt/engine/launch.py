@@ -9,24 +9,30 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 
+# The variable that tells of a launcher, and what sets it.
+STARTED_BY = {
+    "pytorch": ("RANK", "tools/dist_train.sh, tools/dist_test.sh or torchrun"),
+    "slurm": ("SLURM_PROCID", "tools/slurm_train.sh, tools/slurm_test.sh or srun"),
+}
+
 
 def require_amp_device(cfg: Config) -> None:
     """Refuse mixed precision where mmengine cannot run it.
 
     Raises:
-        SystemExit: If the optimiser wrapper is an ``AmpOptimWrapper`` and no
+        ValueError: If the optimiser wrapper is an ``AmpOptimWrapper`` and no
             GPU is there.
     """
     wrapper = cfg.get("optim_wrapper") or {}
     if wrapper.get("type") == "AmpOptimWrapper" and not torch.cuda.is_available():
-        raise SystemExit(
+        raise ValueError(
             "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: "
             "leave it out to train in float32 on the CPU"
         )
 
 
 def join_cpu_processes(cfg: Config) -> None:
-    """Let ``--launcher pytorch`` and ``slurm`` work on machines without a GPU.
+    """Check the launcher, and let ``pytorch`` and ``slurm`` work without a GPU.
 
     mmengine binds each process to a CUDA device. Where there is none, the
     group is joined here, with gloo, and the data parallel wrapper is told to
@@ -37,13 +43,20 @@ def join_cpu_processes(cfg: Config) -> None:
             added to it.
 
     Raises:
-        SystemExit: If the launcher is ``mpi``, which needs GPUs here.
+        ValueError: If the launcher did not start this process, or is ``mpi``
+            on a machine without GPUs.
     """
     launcher = cfg.get("launcher", "none")
+    variable, command = STARTED_BY.get(launcher, ("", ""))
+    if variable and variable not in os.environ:
+        raise ValueError(
+            f"--launcher {launcher}, but {variable} is not set: start it with {command}, or leave "
+            f"--launcher out"
+        )
     if launcher == "none" or torch.cuda.is_available():
         return
     if launcher == "mpi":
-        raise SystemExit("--launcher mpi needs GPUs; on CPUs choose pytorch or slurm")
+        raise ValueError("--launcher mpi needs GPUs; on CPUs choose pytorch or slurm")
     if launcher == "slurm":
         _read_slurm_environment()
     torch_dist.init_process_group("gloo")

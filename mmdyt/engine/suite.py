@@ -24,7 +24,7 @@ import itertools
 import json
 from collections.abc import Collection, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,8 @@ from mmengine.config import Config
 Status = Literal["done", "failed", "stale", "missing"]
 RECORD = "record.json"
 CONFIG = "config.py"
+TASK_KEYS = ("group", "title", "cfg_options")
+METHOD_KEYS = ("config", "title", "cfg_options", "tasks", "paper")
 
 
 def fingerprint(cfg: Config) -> str:
@@ -69,6 +71,7 @@ class SuiteRun:
         source: Path of the config file.
         cfg_options: Overrides of the config, dotted keys.
         work_dir: Folder of logs, checkpoints, ``config.py`` and ``record.json``.
+        metric: What its test has to give. Defaults to ``''``: anything.
     """
 
     suite: str
@@ -79,6 +82,7 @@ class SuiteRun:
     source: str
     cfg_options: dict[str, Any]
     work_dir: Path
+    metric: str = ""
 
     @property
     def name(self) -> str:
@@ -86,15 +90,42 @@ class SuiteRun:
         return f"{self.task}/{self.method}/seed{self.seed}"
 
     def config(self) -> Config:
-        """Resolve the config: everything but where it runs (no work dir)."""
+        """Resolve the config: everything but where it runs (no work dir).
+
+        Raises:
+            ValueError: If a key of ``cfg_options`` goes into a dict that the
+                config does not have.
+        """
         cfg = deepcopy(_load(self.source))
+        for key in self.cfg_options:
+            node: Any = cfg
+            for part in key.split(".")[:-1]:
+                node = dict(enumerate(node)).get(int(part)) if part.isdigit() else node.get(part)
+                if node is None:
+                    raise ValueError(
+                        f"{self.name}: cfg_options {key!r}: {self.source} has no {part!r}"
+                    )
         cfg.merge_from_dict({**self.cfg_options, "randomness.seed": self.seed})
         return cfg
 
     def record(self) -> dict[str, Any] | None:
-        """Read what the last attempt left, or ``None`` if none came to an end."""
+        """Read what the last attempt left, or ``None`` if none came to an end.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
         path = self.work_dir / RECORD
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            record = json.loads(path.read_text())
+            if not {"status", "fingerprint"} <= record.keys():
+                raise ValueError("it lacks status or fingerprint")
+        except (ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); delete it to do the run again"
+            ) from error
+        return record
 
     def status(self) -> Status:
         """Say what there is to do.
@@ -115,25 +146,17 @@ class SuiteRun:
     def prepare(self) -> None:
         """Make room for another attempt.
 
-        A folder that another config left is set aside; of a failed run only the
-        record is, as ``record.failed.json``, so that its checkpoints serve.
+        A folder that another config left is renamed to ``seed0.old1`` or the
+        next free number; of a failed run only the record is, to
+        ``record.failed.json``, so that its checkpoints serve.
         """
         status = self.status()
         if status == "stale":
-            self.set_aside()
+            names = (f"{self.work_dir.name}.old{n}" for n in itertools.count(1))
+            paths = (self.work_dir.with_name(name) for name in names)
+            self.work_dir.rename(next(path for path in paths if not path.exists()))
         elif status == "failed":
             (self.work_dir / RECORD).replace(self.work_dir / "record.failed.json")
-
-    def set_aside(self) -> Path:
-        """Rename the run's folder to ``seed0.old1`` or the next free number.
-
-        Returns:
-            The new path.
-        """
-        paths = (
-            self.work_dir.with_name(f"{self.work_dir.name}.old{n}") for n in itertools.count(1)
-        )
-        return self.work_dir.rename(next(path for path in paths if not path.exists()))
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,11 @@ class Suite:
         seeds: Seeds of every method on every task.
         out: Folder of all runs.
         cfg_options: Overrides of every run, over those of tasks and methods.
+            Defaults to none.
+
+    Raises:
+        ValueError: If anything is missing, a key is unknown, or a method names
+            unknown tasks.
     """
 
     name: str
@@ -159,7 +187,19 @@ class Suite:
     methods: dict[str, dict[str, Any]]
     seeds: list[int]
     out: Path
-    cfg_options: dict[str, Any]
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("title", "metric", "tasks", "methods", "seeds"):
+            if not getattr(self, key):
+                raise ValueError(f"suite {self.name} needs {key!r}")
+        for kind, keys in (("tasks", TASK_KEYS), ("methods", METHOD_KEYS)):
+            for name, spec in getattr(self, kind).items():
+                where = f"suite {self.name}: {kind}[{name!r}]"
+                _select(spec, keys, where)
+                if kind == "methods" and "config" not in spec:
+                    raise ValueError(f"{where} needs 'config'")
+                _select(spec.get("tasks"), self.tasks, f"{where}.tasks")
 
     @classmethod
     def fromfile(
@@ -179,29 +219,12 @@ class Suite:
 
         Returns:
             The suite.
-
-        Raises:
-            ValueError: If a key is missing, or a method names unknown tasks.
         """
         _load.cache_clear()  # configs are read afresh with their suite
-        cfg = Config.fromfile(path).to_dict()
-        for key in ("title", "metric", "tasks", "methods", "seeds"):
-            if not cfg.get(key):
-                raise ValueError(f"{path}: a suite needs {key!r}")
-        for key, method in cfg["methods"].items():
-            if "config" not in method:
-                raise ValueError(f"{path}: methods[{key!r}] needs 'config'")
-            _select(method.get("tasks"), cfg["tasks"], f"{path}: methods[{key!r}].tasks")
-        return cls(
-            name=(name := Path(path).stem),
-            title=cfg["title"],
-            metric=cfg["metric"],
-            tasks=cfg["tasks"],
-            methods=cfg["methods"],
-            seeds=cfg["seeds"],
-            out=Path(out or Path("work_dirs/suites") / name),
-            cfg_options=dict(cfg_options or {}),
-        )
+        cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
+        folder = Path(out or Path("work_dirs/suites") / name)
+        values = {key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")}
+        return cls(name, **values, out=folder, cfg_options=dict(cfg_options or {}))  # type: ignore
 
     def runs(
         self,
@@ -230,21 +253,20 @@ class Suite:
             _select(tasks, self.tasks, "tasks"),
             _select(methods, self.methods, "methods"),
         )
-        runs = []
-        for seed, task, method in chosen:
-            spec = self.methods[method]
-            if task in spec.get("tasks", self.tasks):
-                runs.append(self._run(task, method, seed, spec["config"].format(task=task)))
-        return runs
+        return [
+            self._run(task, method, seed)
+            for seed, task, method in chosen
+            if task in self.methods[method].get("tasks", self.tasks)
+        ]
 
-    def _run(self, task: str, method: str, seed: int, source: str) -> SuiteRun:
+    def _run(self, task: str, method: str, seed: int) -> SuiteRun:
+        source = self.methods[method]["config"].format(task=task)
         if not Path(source).is_file():
             raise FileNotFoundError(
                 f"suite {self.name}: methods[{method!r}].config of task {task!r}: no file {source}"
             )
-        options: dict[str, Any] = {}
-        for level in (self.tasks[task], self.methods[method]):
-            options |= level.get("cfg_options", {})
+        levels = (self.tasks[task], self.methods[method])
+        options = {k: v for level in levels for k, v in level.get("cfg_options", {}).items()}
         return SuiteRun(
             suite=self.name,
             task=task,
@@ -254,6 +276,7 @@ class Suite:
             source=source,
             cfg_options=options | self.cfg_options,
             work_dir=self.out / task / method / f"seed{seed}",
+            metric=self.metric,
         )
 
 

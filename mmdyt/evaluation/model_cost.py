@@ -61,7 +61,10 @@ def build_uninitialised(cfg: Config) -> nn.Module:
         The model, on the CPU.
     """
     init_default_scope(cfg.get("default_scope", "mmpretrain"))
-    return MODELS.build(cfg.model)
+    model = cfg.model.copy()
+    if "data_preprocessor" in cfg:  # as mmengine's runner hands it over
+        model.setdefault("data_preprocessor", cfg.data_preprocessor)
+    return MODELS.build(model)
 
 
 def sample_shape(cfg: Config, size: tuple[int, int] | None = None) -> tuple[int, ...]:

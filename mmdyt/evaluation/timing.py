@@ -70,7 +70,7 @@ def time_alternately(
             Defaults to ``'wall'``.
 
     Returns:
-        Seconds by name, one a round: entries of one index belong together.
+        Seconds by name, one per round: entries of one index belong together.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():

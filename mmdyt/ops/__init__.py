@@ -2,6 +2,7 @@
 
 from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid, logit
 from mmdyt.ops.mixed_linear import mixed_linear
+from mmdyt.ops.rank_rand import rank_rand
 from mmdyt.ops.token_select import (
     active_graph,
     active_indices,
@@ -44,6 +45,7 @@ __all__ = [
     "mixed_linear",
     "padded_attention",
     "proportional_attention",
+    "rank_rand",
     "scatter_add_tokens",
     "varlen_attention",
 ]

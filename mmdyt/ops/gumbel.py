@@ -10,6 +10,8 @@ from math import log
 import torch
 from torch import Tensor
 
+from mmdyt.ops.rank_rand import rank_rand
+
 
 def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> Tensor:
     """Sample a hard mask that has the gradient of the soft one.
@@ -24,7 +26,8 @@ def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> 
     is sampled here with one uniform draw.
 
     The noise and the sigmoid are computed in float32 whatever the dtype of
-    ``logits``: in bfloat16 the tail of the noise collapses.
+    ``logits``: in bfloat16 the tail of the noise collapses. Data-parallel
+    processes draw different noise.
 
     Args:
         logits: Dispatcher logits of any shape, usually ``(B, N)``.
@@ -37,7 +40,7 @@ def gumbel_sigmoid(logits: Tensor, tau: float = 5.0, threshold: float = 0.5) -> 
     """
     logits = logits.float()
     # The clamp keeps both logarithms finite at the ends of [0, 1).
-    uniform = torch.rand_like(logits).clamp_(1e-7, 1 - 1e-7)
+    uniform = rank_rand(logits.shape, logits.device).clamp_(1e-7, 1 - 1e-7)
     noisy = logits + uniform.log() - torch.log1p(-uniform)
     soft = torch.sigmoid(noisy / tau)
     hard = hard_sigmoid(noisy, threshold).to(soft.dtype)

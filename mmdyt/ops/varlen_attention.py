@@ -56,7 +56,7 @@ def varlen_attention(q: Tensor, k: Tensor, v: Tensor, counts: Tensor) -> Tensor:
 
     One attention an image: on a CPU, where it is measured, this is as fast as
     or faster than batching images of equal length, padding to the longest one,
-    and torch's nested tensors (``tools/analysis_tools/varlen_attention_bench.py``).
+    and torch's nested tensors (``projects/benchmarks/varlen_attention.py``).
 
     Args:
         q: Queries of all images after one another, ``(K, H, D)``.

@@ -28,7 +28,7 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
 
 
 def draw_curves(runs: Mapping[str, Sequence[dict]], keys: Mapping[str, str]) -> Figure:
-    """Draw one panel a quantity and one line a run.
+    """Draw one panel per quantity and one line per run.
 
     Args:
         runs: Logged steps by the name of the run, as :func:`read_scalars`.

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 
 def draw_rate_bars(rates: Mapping[str, float], target: float | None = None) -> Figure:
-    """Draw one bar a dispatcher.
+    """Draw one bar per dispatcher.
 
     Args:
         rates: Mean activation rate in [0, 1] by name, in the order of the

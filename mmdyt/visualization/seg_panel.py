@@ -53,7 +53,7 @@ def draw_seg_panel(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> Figure:
-    """Draw one row an image: image, truth, prediction, active tokens.
+    """Draw one row per image: image, truth, prediction, active tokens.
 
     Args:
         images: RGB images, ``(B, H, W, 3)``, uint8.

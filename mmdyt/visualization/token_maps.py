@@ -36,7 +36,7 @@ def draw_token_maps(
     grid: tuple[int, int],
     captions: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw one row an image: the image, then its active patches per layer.
+    """Draw one row per image: the image, then its active patches per layer.
 
     Args:
         images: RGB images, ``(B, H, W, 3)``, uint8.

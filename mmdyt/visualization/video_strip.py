@@ -17,7 +17,7 @@ def draw_video_strip(
     grid: tuple[int, int],
     caption: str = "",
 ) -> Figure:
-    """Draw one column a frame: the frame, below it its active patches by layer.
+    """Draw one column per frame: the frame, below it its active patches by layer.
 
     Args:
         frames: Frames of one clip, ``(T, H, W, 3)``, uint8.

@@ -54,7 +54,7 @@ def test_a_class_that_was_never_trained_is_refused(tmp_path):
         json_split(tmp_path, split="test")
 
 
-def test_a_missing_or_odd_file_is_named(tmp_path):
+def test_a_missing_or_malformed_file_is_named(tmp_path):
     write(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"extra\.json is missing"):
         json_split(tmp_path, split="extra")

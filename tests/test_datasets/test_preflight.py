@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmdyt.datasets.preflight import find_problems, report
+from mmdyt.datasets.video_motion import write_motion_videos
 from tests.conftest import CONFIGS, TINY_ARCH
 
 LISTS = ("train800", "val200", "train800val200", "test")
@@ -21,7 +22,7 @@ def write_image(path: Path) -> None:
 
 
 def write_vtab_task(root: Path) -> None:
-    """Six images a list in VTAB-1K's layout, labels 0 to 5."""
+    """Six images per list in VTAB-1K's layout, labels 0 to 5."""
     for name in LISTS:
         paths = [f"images/{name}/{index}.jpg" for index in range(6)]
         for path in paths:
@@ -32,7 +33,7 @@ def write_vtab_task(root: Path) -> None:
 
 @pytest.fixture
 def vtab(tmp_path):
-    """A VTAB-1K config's data sets on a task of six images a list."""
+    """A VTAB-1K config's data sets on a task of six images per list."""
     write_vtab_task(tmp_path)
     config = Config.fromfile(CONFIGS / "image/vtab1k/clevr_dist/vit-b16_dyt.py")
 
@@ -104,7 +105,9 @@ def test_a_broken_test_list_stops_the_run_before_it_trains(digits_cfg, tmp_path)
     test_set = digits_cfg.test_dataloader.dataset
     test_set.data_root, test_set.indices = str(tmp_path / "task"), None
     runner = Runner.from_cfg(digits_cfg)
-    with pytest.raises(ValueError, match=r"test_dataloader has 1 bad samples \(1 missing\)"):
+    with pytest.raises(
+        ValueError, match=r"test_dataloader has 1 bad sample: .*images/test/3.jpg: missing"
+    ):
         runner.train()
     assert not list(Path(runner.work_dir).glob("*.pth"))
 
@@ -133,3 +136,98 @@ def test_a_vtab_config_trains_on_its_layout(tmp_path):
     runner.train()
     assert {"accuracy/top1", "dispatch/gflops"} <= set(runner.test())
     assert runner.optim_wrapper.param_groups[0]["lr"] < 1e-3, "one of ten epochs of warm-up"
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """A segmentation set of six images and masks, 12 x 10 px, in memory order."""
+    pytest.importorskip("mmseg")
+    from mmseg.datasets import BaseSegDataset
+
+    for index in range(6):
+        write_image(tmp_path / f"images/{index}.png")
+        mask = Image.new("L", (12, 10), index)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / f"masks/{index}.png")
+
+    def build(**options):
+        return BaseSegDataset(
+            data_root=str(tmp_path),
+            data_prefix=dict(img_path="images", seg_map_path="masks"),
+            img_suffix=".png",
+            pipeline=[],
+            **options,
+        )
+
+    return tmp_path / "masks", build
+
+
+def test_every_mask_is_looked_at(scenes):
+    masks, build = scenes
+    assert find_problems(build(), num_classes=6) == []
+    assert [p.sample for p in find_problems(build(), num_classes=5)] == [str(masks / "5.png")]
+    # Label 0 becomes the ignored one, 5 becomes 4.
+    assert find_problems(build(reduce_zero_label=True), num_classes=5) == []
+    assert len(find_problems(build(reduce_zero_label=True), num_classes=4)) == 1
+    Image.new("L", (12, 10), 255).save(masks / "0.png")
+    assert find_problems(build(), num_classes=6) == []
+    assert "[255]" in find_problems(build(), num_classes=6, ignore_index=9)[0].detail
+    Image.new("L", (10, 12), 0).save(masks / "1.png")
+    Image.new("RGB", (12, 10)).save(masks / "2.png")
+    (masks / "3.png").write_bytes((masks / "3.png").read_bytes()[:50])
+    (masks / "4.png").unlink()
+    found = find_problems(build(), num_classes=6)
+    assert [(Path(problem.sample).name, problem.kind) for problem in found] == [
+        ("1.png", "size"),
+        ("2.png", "size"),
+        ("3.png", "unreadable"),
+        ("4.png", "missing"),
+    ]
+    assert "images/4.png" in found[3].detail, "the image that lacks it is named"
+
+
+def test_of_a_large_set_a_sample_is_decoded(scenes):
+    """Every second of six; the presence of the others is looked at all the same."""
+    masks, build = scenes
+    for index in (1, 2):
+        (masks / f"{index}.png").write_bytes(b"no image")
+    (masks / "3.png").unlink()
+    found = find_problems(build(), num_classes=6, max_decode=3)
+    assert [Path(problem.sample).name for problem in found] == ["2.png", "3.png"]
+
+
+def test_videos_are_decoded_and_training_may_allow_some_to_be_bad(tmp_path):
+    pytest.importorskip("decord")
+    from mmdyt.engine.hooks import PreflightHook
+    from mmdyt.integrations.mmaction import SkippingVideoDataset
+
+    write_motion_videos(tmp_path, num_train=6, num_test=0)
+    files = sorted((tmp_path / "videos").iterdir())
+
+    def build(**options):
+        prefix = dict(video=str(tmp_path))
+        list_file = str(tmp_path / "train.txt")
+        return SkippingVideoDataset(list_file, [], data_prefix=prefix, **options)
+
+    assert find_problems(build(), num_classes=8) == []
+    files[1].write_bytes(b"")
+    files[4].write_bytes(files[4].read_bytes()[:-200])
+    problems = find_problems(build(), num_classes=8)
+    assert [(problem.sample, problem.kind) for problem in problems] == [
+        (str(files[1]), "unreadable"),
+        (str(files[4]), "unreadable"),
+    ]
+    allowed = PreflightHook._are_allowed
+    assert allowed(build(max_unreadable_share=0.4), problems)
+    assert not allowed(build(max_unreadable_share=0.2), problems)
+    assert not allowed(build(max_unreadable_share=0.4, test_mode=True), problems)
+    assert [p.kind for p in find_problems(build(), num_classes=5)].count("label") == 1
+
+
+def test_a_test_looks_at_its_own_data(digits_cfg, tmp_path):
+    write_vtab_task(tmp_path / "task")
+    (tmp_path / "task/images/test/3.jpg").write_bytes(b"no image")
+    test_set = digits_cfg.test_dataloader.dataset
+    test_set.data_root, test_set.indices = str(tmp_path / "task"), None
+    with pytest.raises(ValueError, match=r"1 bad sample: .*images/test/3.jpg: unreadable"):
+        Runner.from_cfg(digits_cfg).test()

@@ -38,7 +38,7 @@ def test_rates_and_gflops_reach_metrics_json_and_tensorboard(digits_cfg):
     assert metrics["dispatch/gflops"] * 1e9 == pytest.approx(complete - spared)
 
     validated = [entry for entry in scalars(runner) if "dispatch/gflops" in entry]
-    assert len(validated) == 2, "one entry an epoch"
+    assert len(validated) == 2, "one entry per epoch"
     assert set(names) <= set(validated[0])
     events = next(Path(runner.work_dir).glob("*/vis_data/events.out*"))
     assert b"dispatch/rate_00_mlp" in events.read_bytes()

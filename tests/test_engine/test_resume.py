@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
 from tests.conftest import REPO
+from tests.test_engine.ending_hook import EndingHook
 
 # A real SIGKILL inside the training, in the middle of the third epoch.
 KILL = """
@@ -56,3 +59,39 @@ def test_kill_and_resume_equals_uninterrupted(digits_cfg, tmp_path):
     assert resumed["meta"]["iter"] == expected["meta"]["iter"] == 16
     for name, tensor in expected["state_dict"].items():
         assert torch.equal(resumed["state_dict"][name], tensor), name
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_iterations_resume_exactly_without_loading_what_was_seen(
+    tmp_path, num_workers, monkeypatch
+):
+    """Segmentation with every random transform of its recipes, ended in its seventh iteration."""
+    pytest.importorskip("mmseg")
+    from tests.faults import runs
+
+    runs.write_scenes(tmp_path)
+    cfg = runs.segmentation_config(tmp_path)
+    straight = runs.prepared(cfg, tmp_path / "straight", "mmdyt")
+    Runner.from_cfg(straight).train()
+
+    broken = runs.prepared(cfg, tmp_path / "broken", "mmdyt", num_workers)
+    runner = Runner.from_cfg(broken)
+    runner.register_hook(EndingHook(at=6, how="RuntimeError"))
+    with pytest.raises(RuntimeError, match="ended before iteration 6"):
+        runner.train()
+
+    loaded = []
+    original = BaseDataset.prepare_data
+
+    def prepare_data(self, idx):
+        if not self.test_mode:
+            loaded.append(idx)
+        return original(self, idx)
+
+    monkeypatch.setattr(BaseDataset, "prepare_data", prepare_data)
+    broken.resume = True
+    Runner.from_cfg(broken).train()
+    if num_workers == 0:
+        assert len(loaded) == 2 * (12 - 4), "two images for each iteration after the fourth"
+    ends = [runs.result(tmp_path / name) for name in ("straight", "broken")]
+    assert runs.equal(*ends)

@@ -75,17 +75,20 @@ def test_a_folder_of_another_config_is_stale_and_steps_aside(suite_file, tmp_pat
     config.write_text(config.read_text() + "lr = 1\n")
     run = Suite.fromfile(suite_file, out=tmp_path / "out").runs()[0]
     assert run.status() == "stale"
-    assert run.set_aside().name == "seed0.old1"
-    run.work_dir.mkdir()
-    assert run.set_aside().name == "seed0.old2"
-    assert run.status() == "missing"
+    for name in ("seed0.old1", "seed0.old2"):
+        run.prepare()
+        assert run.work_dir.with_name(name).is_dir() and run.status() == "missing"
+        run.work_dir.mkdir()
+        (run.work_dir / CONFIG).write_text("lr = 2\n")
 
 
 @pytest.mark.parametrize(
     "old, new, message",
     [
         ("metric", "metrics", "needs 'metric'"),
-        ("config=", "file=", r"methods\['dyt'\] needs 'config'"),
+        ("config=", "file=", r"methods\['dyt'\]: 'file' is unknown; .*'config'"),
+        ('config="', 'title="', r"methods\['dyt'\] needs 'config'"),
+        ("group=", "groups=", r"tasks\['one'\]: 'groups' is unknown; .*'group'"),
         ('tasks=["two"]', 'tasks=["three"]', r"methods\['linear'\].tasks: 'three' .*'one', 'two'"),
     ],
 )

@@ -173,7 +173,7 @@ def test_unreadable_videos_are_skipped_and_counted_over_workers(
         collate_fn=pseudo_collate,
         multiprocessing_context=multiprocessing.get_context(start),
     )
-    for _ in range(2 if start == "fork" else 1):  # counted once, not once an epoch
+    for _ in range(2 if start == "fork" else 1):  # counted once, not once per epoch
         batches = list(loader)
         assert sum(len(batch["inputs"]) for batch in batches) == 20
     assert dataset.num_unreadable == 4
@@ -265,3 +265,29 @@ def test_a_single_frame_does_not_tell_the_motion():
     )
     assert np.array_equal(left, right[::-1])
     assert len(MOTIONS) == 8
+
+
+def test_init_recognizer_takes_an_adapter_file(cfg, tmp_path):
+    """It calls no ``init_weights``: the base has to come with the file."""
+    from mmaction.apis import init_recognizer
+
+    import mmdyt
+
+    plain = MODELS.build(cfg.model.backbone | dict(dispatch=None, adapter=None))
+    torch.save(plain.state_dict(), tmp_path / "base.pth")
+    checkpoint = str(tmp_path / "base.pth")
+    cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=checkpoint)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    randomise_adapters(model)
+    file = str(tmp_path / "adapter.safetensors")
+    mmdyt.save_adapter(model, file)
+    clips = torch.randn(1, 8, 3, 28, 28)
+    model.eval()
+    for loaded in (init_recognizer(cfg, file, device="cpu"), mmdyt.load_adapter(file)):
+        with torch.no_grad():
+            ours, theirs = (m(clips, stage="head")[0] for m in (loaded, model))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    cfg.model.backbone.num_dense_layers = 1
+    with pytest.raises(ValueError, match=r"num_dense_layers: 0 in the file, 1"):
+        init_recognizer(cfg, file, device="cpu")

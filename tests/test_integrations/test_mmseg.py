@@ -1,5 +1,7 @@
 """Dynamic Tuning in mmsegmentation: losses, inference, weights, bad input, figures."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -381,9 +383,13 @@ def on_meta(config: Config) -> nn.Module:
         return MODELS.build(config.model)
 
 
-@pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("method", METHODS)
-def test_configs_of_every_method_build(name, method):
+def test_configs_of_every_method_build(subtests):
+    for name, method in product(SETS, METHODS):
+        with subtests.test(f"{method} on {name}"):
+            check_config(name, method)
+
+
+def check_config(name: str, method: str) -> None:
     classes, iterations = SETS[name]
     config = Config.fromfile(
         f"{FOLDER}/{name}/upernet_{method}-vit-b16_8xb2-{iterations // 1000}k_{name}-512x512.py"
@@ -400,10 +406,12 @@ def test_configs_of_every_method_build(name, method):
     assert backbone_trains == (method != "linear")
 
 
-@pytest.mark.parametrize("path", ["cityscapes", "pascal_voc12"])
-def test_configs_of_further_data_sets_build(path):
-    config = Config.fromfile(f"{FOLDER}/{path}/upernet_dyt-vit-b16_8xb2-80k_{path}-512x512.py")
-    assert on_meta(config).decode_head.num_classes == config.num_classes
+def test_configs_of_further_data_sets_build(subtests):
+    for name in ("cityscapes", "pascal_voc12"):
+        with subtests.test(name):
+            path = f"{FOLDER}/{name}/upernet_dyt-vit-b16_8xb2-80k_{name}-512x512.py"
+            config = Config.fromfile(path)
+            assert on_meta(config).decode_head.num_classes == config.num_classes
 
 
 @pytest.mark.long
@@ -452,3 +460,35 @@ def test_a_runner_trains_and_reports_on_composed_scenes(tmp_path, monkeypatch):
     assert {"mIoU", "IoU/background", "dispatch/gflops", "dispatch/activation_rate"} <= set(metrics)
     assert 0 <= metrics["dispatch/activation_rate"] <= 1
     assert (tmp_path / "run" / "adapter.safetensors").is_file()
+
+
+# --- Adapter files --------------------------------------------------------------------------
+
+
+def test_init_model_takes_an_adapter_file(tmp_path):
+    """It calls no ``init_weights``: the base has to come with the file."""
+    from mmseg.apis import init_model
+
+    import mmdyt
+
+    plain = MODELS.build(backbone(dispatch=None, adapter=None))
+    torch.save(plain.state_dict(), tmp_path / "base.pth")
+    init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "base.pth"))
+    model = segmentor(dict(init_cfg=init_cfg))
+    model.init_weights()
+    randomise_adapters(model)
+    for norm in batch_norms(model):
+        nn.init.normal_(norm.running_mean)
+    file = str(tmp_path / "adapter.safetensors")
+    meta = dict(classes=("a", "b", "c"), palette=[[0, 0, 0]] * 3)
+    mmdyt.save_adapter(model, file, dataset_meta=meta)
+    cfg = Config(dict(model=model.built_from, default_scope="mmseg"))
+    images = torch.randn(1, 3, 32, 32)
+    model.eval()
+    for loaded in (init_model(cfg, file, device="cpu"), mmdyt.load_adapter(file)):
+        assert loaded.dataset_meta["classes"] == ["a", "b", "c"]
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(images), model(images), rtol=0, atol=1e-6)
+    cfg.model.decode_head.num_classes = 2
+    with pytest.raises(ValueError, match=r"decode_head\.num_classes: 3 in the file, 2"):
+        init_model(cfg, file, device="cpu")

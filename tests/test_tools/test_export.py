@@ -1,7 +1,6 @@
 """An exported model answers as the trained one, for any number of active tokens."""
 
-import subprocess
-import sys
+import logging
 
 import pytest
 import torch
@@ -10,8 +9,9 @@ from torch import nn
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
 from mmdyt.models.utils import collect_dispatch
-from tests.conftest import REPO, build, randomise_adapters, tiny_classifier
+from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_classifier
 from tests.test_models.helpers import spread_dispatch
+from tools.deployment.export import idle_branches, main, slim
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="requirements/deploy.txt")
 pytestmark = pytest.mark.skipif(
@@ -20,11 +20,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run_export(*args):
-    script = str(REPO / "tools/deployment/export.py")
-    env = dict(PYTHONPATH=str(REPO), COLUMNS="150", PATH="/usr/bin:/bin")
-    command = [sys.executable, "-W", "ignore", script, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=env)
+@pytest.fixture(autouse=True)
+def _logging_stays(monkeypatch):
+    monkeypatch.setattr(logging, "disable", lambda level: None)
 
 
 def trained(folder, **model):
@@ -40,15 +38,16 @@ def trained(folder, **model):
 
 @pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
-def test_both_files_give_the_logits_of_the_model(tmp_path, dispatch):
-    config, model, checkpoint = trained(tmp_path, backbone=dict(dispatch=dispatch))
-    result = run_export(config, checkpoint, tmp_path / "out")
-    assert result.returncode == 0, result.stderr
-    assert "model.onnx" in result.stdout and "before" in result.stdout
+def test_both_files_give_the_logits_of_the_model(tmp_path, run_main, capsys, dispatch):
+    arch = TINY_ARCH | dict(num_layers=2)  # an export takes seconds per layer
+    config, model, checkpoint = trained(tmp_path, backbone=dict(arch=arch, dispatch=dispatch))
+    run_main(main, config, checkpoint, tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "model.onnx" in printed and "before" in printed
     session = onnxruntime.InferenceSession(str(tmp_path / "out/model.onnx"))
     program = torch.export.load(tmp_path / "out/model.pt2").module()
     counts = set()
-    for batch in (1, 8):
+    for batch in (1, 3, 8):
         images = torch.randn(batch, 3, 28, 28) * torch.linspace(0.1, 4, batch)[:, None, None, None]
         with collect_dispatch(model) as records:
             expected = model(images)
@@ -59,7 +58,7 @@ def test_both_files_give_the_logits_of_the_model(tmp_path, dispatch):
     assert len(counts) > 3, "the images must differ in their activation"
 
 
-def test_a_checkpoint_of_another_config_is_refused(tmp_path):
+def test_a_checkpoint_of_another_config_is_refused(tmp_path, run_main):
     config, _, _ = trained(tmp_path)
     wide = build(
         tiny_classifier(dict(adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=3)))
@@ -67,18 +66,12 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
     torch.save(dict(state_dict=wide.state_dict()), tmp_path / "wide.pth")
     save_adapter(wide, tmp_path / "wide.safetensors")
     for name in ("wide.pth", "wide.safetensors"):
-        result = run_export(config, tmp_path / name, tmp_path / "out")
-        assert result.returncode == 1
-        assert f"{name} does not belong to {config}" in result.stderr
-        assert "adapter.mlp.down" in result.stderr and not (tmp_path / "out").exists()
+        with pytest.raises(SystemExit, match=f"{name} does not belong to {config}") as ended:
+            run_main(main, config, tmp_path / name, tmp_path / "out")
+        assert "adapter.mlp.down" in str(ended.value) and not (tmp_path / "out").exists()
 
 
 def test_idle_branches_go_where_no_class_token_needs_them(tmp_path):
-    sys.path.insert(0, str(REPO / "tools/deployment"))
-    try:
-        from export import idle_branches, slim
-    finally:
-        sys.path.pop(0)
     images = torch.randn(3, 3, 28, 28)
     backbone = dict(with_cls_token=False, out_type="avg_featmap")
     for changes, keeps_mlp in ((backbone, False), ({}, True)):

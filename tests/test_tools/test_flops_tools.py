@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdyt.evaluation import build_uninitialised, count_parameters, sample_shape
 from tests.conftest import tiny_backbone, tiny_classifier
+from tools.analysis_tools.get_flops import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = REPOSITORY / "tools" / "analysis_tools"
@@ -40,23 +41,22 @@ def cells(output):
     return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
 
 
-def test_get_flops_splits_the_model_and_ignores_missing_weights(tmp_path):
+def test_get_flops_splits_the_model_and_ignores_missing_weights(tmp_path, run_main, capsys):
     missing = dict(type="Pretrained", checkpoint="no/such/file.pth")
     path = write_config(tmp_path, backbone=dict(init_cfg=missing), dyt=dict(target_rate=0.4))
-    result = run_tool("get_flops.py", path)
-    assert result.returncode == 0, result.stderr
-    rows = cells(result.stdout)
-    assert "rate 0.4" in result.stdout
+    run_main(main, path)
+    printed = capsys.readouterr().out
+    rows = cells(printed)
+    assert "rate 0.4" in printed
     complete, dynamic = map(float, rows["backbone"])
     assert dynamic < complete
     assert float(rows["head"][0]) == float(rows["head"][1]) == 32 * 10 / 1e9
 
 
-def test_get_flops_refuses_a_rate_without_dispatchers(tmp_path):
+def test_get_flops_refuses_a_rate_without_dispatchers(tmp_path, run_main):
     path = write_config(tmp_path, backbone=dict(dispatch=None))
-    result = run_tool("get_flops.py", path, "--rate", 0.5)
-    assert result.returncode != 0
-    assert "model.backbone.dispatch" in result.stderr
+    with pytest.raises(SystemExit, match=r"model\.backbone\.dispatch"):
+        run_main(main, path, "--rate", 0.5)
 
 
 def test_parameters_by_part():

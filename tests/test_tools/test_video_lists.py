@@ -1,14 +1,11 @@
 """The list converter reports every unreadable file at once and lists the rest."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from mmdyt.datasets.video_motion import write_motion_videos
-from tests.conftest import REPO
+from tools.dataset_converters.video_lists import hmdb_split, main, sthv2_json
 
 pytest.importorskip("decord")
 
@@ -27,38 +24,23 @@ def root(tmp_path_factory):
     return root
 
 
-def convert(*args: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "tools/dataset_converters/video_lists.py", *map(str, args)],
-        cwd=REPO,
-        env=os.environ | {"PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_class_folders(root, tmp_path):
-    result = convert("folders", root / "videos", tmp_path / "list.txt", "--workers", 1)
-    assert result.returncode == 1
-    assert "2 unreadable videos" in result.stderr
-    assert "run/empty.mp4 is empty" in result.stderr and "walk/text.avi does not" in result.stderr
+def test_class_folders(root, tmp_path, run_main):
+    with pytest.raises(SystemExit, match="2 unreadable videos") as ended:
+        run_main(main, "folders", root / "videos", tmp_path / "list.txt", "--workers", 1)
+    message = str(ended.value)
+    assert "run/empty.mp4 is empty" in message and "walk/text.avi does not" in message
     lines = (tmp_path / "list.txt").read_text().splitlines()
     assert lines == ["run/0.mp4 0", "run/2.mp4 0", "walk/1.mp4 1", "walk/3.mp4 1"]
 
 
-def test_paths_with_the_delimiter_are_refused(root, tmp_path):
+def test_paths_with_the_delimiter_are_refused(root, tmp_path, run_main):
     options = ("--workers", 1, "--delimiter", "u")
-    result = convert("folders", root / "videos", tmp_path / "list.txt", *options)
-    assert result.returncode == 1 and "dataset.delimiter" in result.stderr
+    with pytest.raises(SystemExit, match=r"dataset\.delimiter"):
+        run_main(main, "folders", root / "videos", tmp_path / "list.txt", *options)
     assert not (tmp_path / "list.txt").exists()
 
 
 def test_hmdb_splits_and_something_something(root, tmp_path):
-    sys.path.insert(0, str(REPO / "tools/dataset_converters"))
-    try:
-        from video_lists import hmdb_split, sthv2_json
-    finally:
-        sys.path.pop(0)
     (tmp_path / "run_test_split1.txt").write_text("a.avi 1 \nb.avi 2 \nc.avi 0 \n")
     (tmp_path / "walk_test_split1.txt").write_text("d.avi 1 \n")
     assert hmdb_split(root, tmp_path, 1, "train") == [("run/a.avi", 0), ("walk/d.avi", 1)]

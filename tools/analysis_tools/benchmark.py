@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from mmengine.registry import init_default_scope
 from rich.console import Console
 
+from mmdyt.engine.cli import positive_int, tool
 from mmdyt.evaluation.timing import CLOCKS, Spread
 from mmdyt.fileio import atomic_path
 
@@ -42,13 +43,15 @@ def parse_args() -> argparse.Namespace:
         help="batch 1 and 8, few rounds: under 5 minutes, 2 cores",
     )
     parser.add_argument("--arch", default="base", help="arch of mmpretrain's VisionTransformer")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--pixels", type=int, nargs="+", default=[224])
-    parser.add_argument("--frames", type=int, default=1, help="frames a clip, each an image")
+    parser.add_argument("--batch-sizes", type=positive_int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--pixels", type=positive_int, nargs="+", default=[224])
+    parser.add_argument(
+        "--frames", type=positive_int, default=1, help="frames a clip, each an image"
+    )
     parser.add_argument("--rates", type=float, nargs="+", default=[0.3, 0.5, 0.7])
     parser.add_argument("--merge", type=int, default=8, help="tokens ToMe merges a layer")
     parser.add_argument("--training-batch", type=int, default=8, help="0: no training steps")
-    parser.add_argument("--rounds", type=int, default=20, help="timings of each model")
+    parser.add_argument("--rounds", type=positive_int, default=20, help="timings of each model")
     parser.add_argument(
         "--budget", type=float, default=600, help="seconds a table may take; 3 rounds are run"
     )
@@ -143,6 +146,7 @@ def draw_gains(tables: dict[str, list[Row]]) -> Figure:
     return figure
 
 
+@tool
 def main() -> None:
     """Time everything; write JSON, Markdown and a plot after every table."""
     args = parse_args()

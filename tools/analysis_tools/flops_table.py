@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from mmdyt.engine.cli import tool
 from mmdyt.evaluation import CostAccount, build_uninitialised, count_parameters, sample_shape
 from mmdyt.registry import MODELS
 
@@ -241,6 +242,7 @@ def print_table(figures: list[dict[str, Any]]) -> None:
         console.print(f"Not installed here: {', '.join(missing)}.", highlight=False)
 
 
+@tool
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__)

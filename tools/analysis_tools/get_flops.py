@@ -9,11 +9,13 @@ import argparse
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from mmdyt.engine.cli import tool
+from mmdyt.engine.config_keys import load_config
 from mmdyt.evaluation import CostAccount, build_uninitialised, count_parameters, sample_shape
 from mmdyt.models.utils import dispatched_layers
 
@@ -92,12 +94,11 @@ def print_report(model: nn.Module, shape: tuple[int, ...], rate: float | None) -
     console.print(parameters)
 
 
+@tool
 def main() -> None:
     """Count and print."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     model = build_uninitialised(cfg)
     dynamic = any(len(layer.dispatcher) for layer in dispatched_layers(model))
     if args.rate is not None and not dynamic:

@@ -6,8 +6,16 @@ import argparse
 from pathlib import Path
 
 from mmdyt.datasets.digits import write_digits
+from mmdyt.engine.cli import tool
 
-if __name__ == "__main__":
+
+@tool
+def main() -> None:
+    """Write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("data/digits"))
     write_digits(parser.parse_args().root)
+
+
+if __name__ == "__main__":
+    main()

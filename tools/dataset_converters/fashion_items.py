@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from mmpretrain.datasets import FashionMNIST
 
+from mmdyt.engine.cli import tool
 from mmdyt.fileio import atomic_path
 
 
@@ -26,6 +27,7 @@ def first_of_each_class(
     return images[chosen], labels[chosen]
 
 
+@tool
 def main() -> None:
     """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmdyt.engine.cli import tool
 from mmdyt.fileio import atomic_path
 
 FILES = [
@@ -28,20 +29,28 @@ def unpack(source: Path, root: Path) -> None:
         root: Folder to write to.
 
     Raises:
-        SystemExit: If files are missing in ``source``.
+        FileNotFoundError: If files are missing in ``source``.
     """
     missing = [name for name in FILES if not (source / f"{name}.gz").is_file()]
     if missing:
-        raise SystemExit(f"{source} lacks {', '.join(f'{name}.gz' for name in missing)}. {__doc__}")
+        raise FileNotFoundError(
+            f"{source} lacks {', '.join(f'{name}.gz' for name in missing)}. {__doc__}"
+        )
     for name in track(FILES, "Unpacking", transient=True):
         if not (root / name).exists():
             with atomic_path(root / name) as temporary:
                 temporary.write_bytes(gzip.decompress((source / f"{name}.gz").read_bytes()))
 
 
-if __name__ == "__main__":
+@tool
+def main() -> None:
+    """Unpack them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--root", type=Path, default=Path("data/fashion_mnist"))
     args = parser.parse_args()
     unpack(args.source, args.root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Make mmaction2's annotation lists (``path label``) and check every video.
 
-Every file is opened and its first frame decoded. What cannot be read is left
+Every file is opened and its first and last frame decoded. What cannot be read is left
 out of the list, and all of it is reported at once; the exit status is then 1.
 
 Layouts::
@@ -26,6 +26,8 @@ from pathlib import Path
 import decord
 from rich.progress import track
 
+from mmdyt.datasets.preflight import video_problem
+from mmdyt.engine.cli import tool
 from mmdyt.fileio import atomic_path
 
 SUFFIXES = {".mp4", ".avi", ".webm", ".mkv", ".mov"}
@@ -69,34 +71,19 @@ def sthv2_json(labels: Path, videos: Path) -> list[Entry]:
     return entries
 
 
-def video_problem(path: Path) -> str | None:
-    """Say what is wrong with a video, if anything.
-
-    Args:
-        path: The file.
-
-    Returns:
-        ``None`` for a video whose first frame decodes.
-    """
+def problem_of(path: Path) -> str | None:
+    """Say what is wrong with a video, if anything."""
     if not path.is_file():
         return "does not exist"
-    if path.stat().st_size == 0:
-        return "is empty"
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        if len(reader) == 0:
-            return "has no frames"
-        reader.get_batch([0])
-    except Exception as error:  # decord has no exception of its own to rely on
-        return f"does not decode: {str(error).splitlines()[0]}"
-    return None
+    problem = video_problem(str(path))
+    return problem and problem.detail
 
 
 def check(root: Path, entries: Sequence[Entry], workers: int) -> list[str | None]:
     """Check all videos on several processes, in order, with progress."""
     paths = [root / name for name, _ in entries]
     with ProcessPoolExecutor(workers, initializer=partial(decord.logging.set_level, 24)) as pool:
-        problems = pool.map(video_problem, paths, chunksize=8)
+        problems = pool.map(problem_of, paths, chunksize=8)
         return list(track(problems, "Checking videos", total=len(paths)))
 
 
@@ -130,6 +117,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@tool
 def main() -> None:
     """Make a list and check it."""
     args = parse_args()

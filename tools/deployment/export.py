@@ -22,15 +22,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner import Runner, load_checkpoint
 from mmpretrain.models import ImageClassifier
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from mmdyt.engine.adapter_checkpoint import FORMAT, load_adapter
+from mmdyt.engine.cli import tool
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
@@ -72,13 +71,8 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     model = build_uninitialised(cfg)
     if not isinstance(model, ImageClassifier):
         raise SystemExit(f"model.type={cfg.model.type!r} is no ImageClassifier: not supported")
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
     try:
-        if loaded.get("meta", {}).get("format") == FORMAT:
-            model.init_weights()
-            load_adapter(model, checkpoint)
-        else:
-            model.load_state_dict(loaded.get("state_dict", loaded), strict=True)
+        load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     except (RuntimeError, ValueError) as error:
         told = "\n".join(str(error).splitlines()[:6])[:600]
         raise SystemExit(f"{checkpoint} does not belong to {cfg.filename}: {told}") from None
@@ -189,6 +183,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tool
 @torch.no_grad()
 def main() -> None:
     """Slim, export, verify, compare."""

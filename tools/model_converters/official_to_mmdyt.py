@@ -1,8 +1,14 @@
 """Convert a checkpoint of the method's released code to a classifier of mmdyt."""
 
-import sys
-
 from mmdyt.converters import command_line
+from mmdyt.engine.cli import tool
+
+
+@tool
+def main() -> None:
+    """Convert a file."""
+    command_line("official", __doc__)
+
 
 if __name__ == "__main__":
-    sys.exit(command_line("official", __doc__))
+    main()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmdyt.engine.cli import require_writable, tool
+from mmdyt.engine.run_checks import require_checkpoint
 from mmdyt.fileio import save_safetensors
 
 
@@ -30,11 +32,23 @@ def publish(checkpoint: Path, target: Path, metrics: dict, command: str) -> None
     save_safetensors(target, loaded["state_dict"], kept)
 
 
-if __name__ == "__main__":
+@tool
+def main() -> None:
+    """Read the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="an epoch_*.pth")
     parser.add_argument("target", type=Path, help="the .safetensors file to write")
     parser.add_argument("--metrics", type=Path, required=True, help="tools/test.py --out of it")
     parser.add_argument("--command", required=True, help="the command that makes the file again")
     args = parser.parse_args()
-    publish(args.checkpoint, args.target, json.loads(args.metrics.read_text()), args.command)
+    require_writable(args.target, "target", (".safetensors",))
+    require_checkpoint(str(args.checkpoint), "checkpoint")
+    try:
+        metrics = json.loads(args.metrics.read_text())
+    except ValueError as error:
+        raise ValueError(f"--metrics {args.metrics} is no JSON file: {error}") from error
+    publish(args.checkpoint, args.target, metrics, args.command)
+
+
+if __name__ == "__main__":
+    main()

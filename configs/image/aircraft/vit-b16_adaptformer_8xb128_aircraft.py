@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""AdaptFormer (d = 64) of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/aircraft.py"]
 

@@ -1,4 +1,4 @@
-"""Dynamic-Full (dispatch, no adapters) of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""Dynamic-Full (dispatch, no adapters) of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/dynamic_full.py", "../../_base_/tasks/aircraft.py"]
 

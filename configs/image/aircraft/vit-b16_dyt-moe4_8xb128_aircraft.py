@@ -1,4 +1,4 @@
-"""DyT with a MoE-adapter of four experts on FGVC-Aircraft. Not run here."""
+"""DyT with a MoE-adapter of four experts on FGVC-Aircraft."""
 
 _base_ = "vit-b16_dyt_8xb128_aircraft.py"
 

@@ -1,4 +1,4 @@
-"""Full tuning of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""Full tuning of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/full.py", "../../_base_/tasks/aircraft.py"]
 

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""Linear probe of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/aircraft.py"]
 

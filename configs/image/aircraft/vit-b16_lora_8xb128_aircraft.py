@@ -1,4 +1,4 @@
-"""LoRA of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""LoRA of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/lora.py", "../../_base_/tasks/aircraft.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on FGVC-Aircraft. Not run here."""
+"""VPT-deep of ViT-B/16 on FGVC-Aircraft."""
 
 _base_ = ["../../_base_/tuning/vpt_deep.py", "../../_base_/tasks/aircraft.py"]
 

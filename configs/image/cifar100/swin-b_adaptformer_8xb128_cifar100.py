@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of Swin-B on CIFAR-100. Not run here."""
+"""AdaptFormer (d = 64) of Swin-B on CIFAR-100."""
 
 _base_ = "swin-b_dyt_8xb128_cifar100.py"
 

@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on CIFAR-100. Not run here; paper: 92.03 %."""
+"""AdaptFormer (d = 64) of ViT-B/16 on CIFAR-100. Paper: 92.03 %."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/cifar100.py"]
 

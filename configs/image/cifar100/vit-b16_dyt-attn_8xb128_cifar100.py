@@ -1,4 +1,4 @@
-"""DyT that dispatches attention only (r = 0.5) on CIFAR-100. Not run here; paper: 84.58 %."""
+"""DyT that dispatches attention only (r = 0.5) on CIFAR-100. Paper: 84.58 %."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

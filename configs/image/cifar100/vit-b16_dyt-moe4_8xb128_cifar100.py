@@ -1,4 +1,4 @@
-"""DyT with a MoE-adapter of four experts on CIFAR-100. Not run here."""
+"""DyT with a MoE-adapter of four experts on CIFAR-100."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

@@ -1,4 +1,4 @@
-"""DyT with random instead of learned dispatch (rate 0.5) on CIFAR-100. Not run here."""
+"""DyT with random instead of learned dispatch (rate 0.5) on CIFAR-100."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

@@ -1,4 +1,4 @@
-"""DyT whose temperature falls from 5 to 0.1 (paper table 9) on CIFAR-100. Not run here."""
+"""DyT whose temperature falls from 5 to 0.1 (paper table 9) on CIFAR-100."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

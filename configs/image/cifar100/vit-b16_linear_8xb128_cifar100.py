@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on CIFAR-100. Not run here."""
+"""Linear probe of ViT-B/16 on CIFAR-100."""
 
 _base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/cifar100.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on CIFAR-100. Not run here; paper: 91.46 %."""
+"""VPT-deep of ViT-B/16 on CIFAR-100. Paper: 91.46 %."""
 
 _base_ = ["../../_base_/tuning/vpt_deep.py", "../../_base_/tasks/cifar100.py"]
 

@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-L/16 on CIFAR-100. Not run here."""
+"""AdaptFormer (d = 64) of ViT-L/16 on CIFAR-100."""
 
 _base_ = "vit-b16_adaptformer_8xb128_cifar100.py"
 

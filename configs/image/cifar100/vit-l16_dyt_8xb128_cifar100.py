@@ -1,4 +1,4 @@
-"""DyT (MLP dispatch, r = 0.5, d = 64) of ViT-L/16 on CIFAR-100. Not run here."""
+"""DyT (MLP dispatch, r = 0.5, d = 64) of ViT-L/16 on CIFAR-100."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-L/16 on CIFAR-100. Not run here."""
+"""Linear probe of ViT-L/16 on CIFAR-100."""
 
 _base_ = "vit-b16_linear_8xb128_cifar100.py"
 

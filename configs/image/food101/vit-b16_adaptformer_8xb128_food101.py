@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on Food-101. Not run here; paper: 90.84 %."""
+"""AdaptFormer (d = 64) of ViT-B/16 on Food-101. Paper: 90.84 %."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/food101.py"]
 

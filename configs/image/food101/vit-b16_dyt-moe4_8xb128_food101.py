@@ -1,4 +1,4 @@
-"""DyT with a MoE-adapter of four experts on Food-101. Not run here."""
+"""DyT with a MoE-adapter of four experts on Food-101."""
 
 _base_ = "vit-b16_dyt_8xb128_food101.py"
 

@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""AdaptFormer (d = 64) of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/pets.py"]
 

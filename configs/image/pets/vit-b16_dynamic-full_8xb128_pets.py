@@ -1,4 +1,4 @@
-"""Dynamic-Full (dispatch, no adapters) of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""Dynamic-Full (dispatch, no adapters) of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/dynamic_full.py", "../../_base_/tasks/pets.py"]
 

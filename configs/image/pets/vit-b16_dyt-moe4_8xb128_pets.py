@@ -1,4 +1,4 @@
-"""DyT with a MoE-adapter of four experts on Oxford-IIIT Pets. Not run here."""
+"""DyT with a MoE-adapter of four experts on Oxford-IIIT Pets."""
 
 _base_ = "vit-b16_dyt_8xb128_pets.py"
 

@@ -1,4 +1,4 @@
-"""DyT (MLP dispatch, r = 0.5, d = 64) of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""DyT (MLP dispatch, r = 0.5, d = 64) of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/dyt.py", "../../_base_/tasks/pets.py"]
 

@@ -1,4 +1,4 @@
-"""Full tuning of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""Full tuning of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/full.py", "../../_base_/tasks/pets.py"]
 

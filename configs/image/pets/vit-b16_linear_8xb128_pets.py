@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""Linear probe of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/pets.py"]
 

@@ -1,4 +1,4 @@
-"""LoRA of ViT-B/16 on Oxford-IIIT Pets. Not run here."""
+"""LoRA of ViT-B/16 on Oxford-IIIT Pets."""
 
 _base_ = ["../../_base_/tuning/lora.py", "../../_base_/tasks/pets.py"]
 

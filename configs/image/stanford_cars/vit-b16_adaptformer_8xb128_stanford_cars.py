@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on Stanford Cars. Not run here."""
+"""AdaptFormer (d = 64) of ViT-B/16 on Stanford Cars."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/stanford_cars.py"]
 

@@ -1,4 +1,4 @@
-"""DyT with a MoE-adapter of four experts on Stanford Cars. Not run here."""
+"""DyT with a MoE-adapter of four experts on Stanford Cars."""
 
 _base_ = "vit-b16_dyt_8xb128_stanford_cars.py"
 

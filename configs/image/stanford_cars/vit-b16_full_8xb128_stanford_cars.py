@@ -1,4 +1,4 @@
-"""Full tuning of ViT-B/16 on Stanford Cars. Not run here."""
+"""Full tuning of ViT-B/16 on Stanford Cars."""
 
 _base_ = ["../../_base_/tuning/full.py", "../../_base_/tasks/stanford_cars.py"]
 

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on Stanford Cars. Not run here."""
+"""Linear probe of ViT-B/16 on Stanford Cars."""
 
 _base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/stanford_cars.py"]
 

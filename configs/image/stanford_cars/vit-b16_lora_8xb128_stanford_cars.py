@@ -1,4 +1,4 @@
-"""LoRA of ViT-B/16 on Stanford Cars. Not run here."""
+"""LoRA of ViT-B/16 on Stanford Cars."""
 
 _base_ = ["../../_base_/tuning/lora.py", "../../_base_/tasks/stanford_cars.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on Stanford Cars. Not run here."""
+"""VPT-deep of ViT-B/16 on Stanford Cars."""
 
 _base_ = ["../../_base_/tuning/vpt_deep.py", "../../_base_/tasks/stanford_cars.py"]
 

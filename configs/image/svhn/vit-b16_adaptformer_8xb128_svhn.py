@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 64) of ViT-B/16 on SVHN. Not run here; paper: 97.23 %."""
+"""AdaptFormer (d = 64) of ViT-B/16 on SVHN. Paper: 97.23 %."""
 
 _base_ = ["../../_base_/tuning/adaptformer.py", "../../_base_/tasks/svhn.py"]
 

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on SVHN. Not run here."""
+"""Linear probe of ViT-B/16 on SVHN."""
 
 _base_ = ["../../_base_/tuning/linear.py", "../../_base_/tasks/svhn.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on SVHN. Not run here; paper: 95.72 %."""
+"""VPT-deep of ViT-B/16 on SVHN. Paper: 95.72 %."""
 
 _base_ = ["../../_base_/tuning/vpt_deep.py", "../../_base_/tasks/svhn.py"]
 

@@ -1,6 +1,7 @@
 """Hooks of mmdyt; importing this registers them."""
 
 from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
+from mmdyt.engine.hooks.checkpoint_hook import CheckpointHook
 from mmdyt.engine.hooks.dispatch_stats_hook import DispatchStatsHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.iter_seed_hook import IterSeedHook
@@ -10,6 +11,7 @@ from mmdyt.engine.hooks.tau_schedule_hook import TauScheduleHook
 
 __all__ = [
     "AdapterCheckpointHook",
+    "CheckpointHook",
     "DispatchStatsHook",
     "FiniteLossHook",
     "IterSeedHook",

@@ -1,20 +1,18 @@
-"""Save adapter-only checkpoints, and load them through an ordinary runner."""
+"""Save adapter files beside mmengine's checkpoints, and say what a run may load."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
 
-from mmdyt.engine.adapter_checkpoint import (
-    FORMAT,
-    check_adapter,
-    fingerprint,
-    save_adapter,
-    split_state,
-)
+from mmdyt.engine.adapter_checkpoint import save_adapter
+from mmdyt.engine.resume_checks import require_same_groups, require_same_run
+from mmdyt.fileio import ADAPTER_META
+from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.registry import HOOKS
 
 
@@ -23,11 +21,12 @@ class AdapterCheckpointHook(Hook):
     """Keep ``adapter.safetensors`` beside mmengine's resumable checkpoints.
 
     The file holds the trainable parameters and the buffers, a few MB instead
-    of the whole model, and is replaced whenever mmengine saves a checkpoint. A
-    run that trains everything has none.
-    ``load_from`` and ``tools/test.py`` take it like any other: the backbone is
-    then initialised from its own ``init_cfg``, and a file that does not belong
-    to the model is refused.
+    of the whole model, with what they depend on, and is replaced whenever
+    mmengine saves a checkpoint. A run that trains everything has none. Every
+    loader takes it like any other file; what is checked then stands in
+    :mod:`mmdyt.models.utils.load_guards`.
+
+    A resume is refused here, where it needs the run's config and optimiser.
 
     Args:
         filename (str): Name inside the work dir. Defaults to
@@ -39,50 +38,61 @@ class AdapterCheckpointHook(Hook):
 
     def __init__(self, filename: str = "adapter.safetensors") -> None:
         self.filename = filename
-        self._base: dict[str, list[float]] | None = None
+        self._base: dict | None = None
+
+    def before_train(self, runner) -> None:
+        """Say so where the run trains on frozen weights that no file filled."""
+        backbone = getattr(_unwrap(runner.model), "backbone", None)
+        if backbone is None or any(
+            getattr(part, "is_filled", False) for part in backbone.modules()
+        ):
+            return
+        if any(not param.requires_grad for param in backbone.parameters()):
+            runner.logger.log(
+                logging.WARNING,
+                "the frozen weights of model.backbone are random, as no file filled them: set "
+                "model.backbone.init_cfg or load_from",
+            )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Write the adapter of the model that is being saved."""
-        if not is_main_process():
-            return
         model = _unwrap(runner.model)
+        if not is_main_process() or not hasattr(model, "built_from"):
+            return
         frozen = split_state(model)[1]
         if not frozen:  # full tuning: the whole model is what was trained
             return
         if self._base is None:  # frozen weights stay: one look a run
             self._base = fingerprint(frozen)
-        init_cfg = runner.cfg.get("model", {}).get("backbone", {}).get("init_cfg") or []
-        sources = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
         save_adapter(
             model,
             Path(runner.work_dir) / self.filename,
             checkpoint["state_dict"],
             self._base,
             config=runner.cfg.filename,
-            pretrained=next((s["checkpoint"] for s in sources if "checkpoint" in s), None),
+            dataset_meta=checkpoint["meta"].get("dataset_meta"),
             epoch=checkpoint["meta"]["epoch"],
             iter=checkpoint["meta"]["iter"],
         )
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Prepare the base for an adapter-only file and check that both fit.
+        """Refuse to resume what is not the same run.
 
         Raises:
-            ValueError: If the adapter does not match the model or its base, or
-                if training should resume from it: it has no optimiser state.
+            ValueError: If training should resume from an adapter file, which
+                has no optimiser state, or from a run of another model or
+                optimiser.
         """
-        meta = checkpoint.get("meta", {})
-        if meta.get("format") != FORMAT:
+        if not runner._resume:
             return
-        if runner._resume:
+        metadata = getattr(checkpoint.get("state_dict"), "_metadata", {})
+        if ADAPTER_META in metadata.get("", {}):
             raise ValueError(
                 "an adapter-only checkpoint has no optimiser state to resume from: resume from "
                 "the epoch_*.pth or iter_*.pth beside it, or set load_from without resume"
             )
-        model = _unwrap(runner.model)
-        if not model.is_init:  # a test run loads no base by itself
-            model.init_weights()
-        check_adapter(model, checkpoint["state_dict"], meta, str(runner._load_from))
+        require_same_run(checkpoint["meta"].get("cfg"), runner.cfg)
+        require_same_groups(checkpoint.get("optimizer"), runner.optim_wrapper, runner.model)
 
 
 def _unwrap(model) -> BaseModel:

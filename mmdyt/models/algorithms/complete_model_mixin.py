@@ -7,9 +7,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
+from mmpretrain.models.peft import LoRAModel
 from torch import Tensor, nn
 
 from mmdyt.checks import check_number
+from mmdyt.models.backbones import DispatchedBackbone
+from mmdyt.models.backbones.load_checks import require_whole_backbone
 from mmdyt.models.losses import activation_rate, logit_distill_loss, token_rate_loss
 from mmdyt.models.utils import (
     capture,
@@ -19,7 +22,10 @@ from mmdyt.models.utils import (
     hide_pass,
     keep_norm_statistics,
     set_trainable,
+    trainable_names,
 )
+from mmdyt.models.utils.load_guards import Started, guard_load, tell_config
+from mmdyt.models.utils.model_config import plain_config, resolve_defaults
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,22 @@ class CompleteModelMixin:
 
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
         objective = self.default_objective.updated(dyt)
+        # Before the host changes what it is given.
+        config = plain_config(dict(type=type(self), **kwargs, dyt=dyt, tuning=tuning))
         super().__init__(*args, **kwargs)
         assert isinstance(self, nn.Module)
+        self.built_from = config
+        self.resolved_config = resolve_defaults(config)
+        self.started = Started()
+        self._register_state_dict_hook(tell_config)
+        self._register_load_state_dict_pre_hook(guard_load, with_module=True)
+        backbone = self.get_submodule("backbone")
+        if not isinstance(backbone, (DispatchedBackbone, LoRAModel)):
+            backbone._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
         self.objective = objective
         self.tuning = tuning
         set_trainable(self, tuning, self.heads)
+        self.trained_names = frozenset(trainable_names(self))
         if dyt and not self._dispatches():
             warnings.warn(
                 f"model.dyt={dyt} has no effect: the backbone has no token dispatchers; set "
@@ -110,6 +127,11 @@ class CompleteModelMixin:
     def _dispatches(self) -> bool:
         assert isinstance(self, nn.Module)
         return any(len(layer.dispatcher) for layer in dispatched_layers(self))
+
+    def init_weights(self) -> None:
+        """Initialise the model for training; from now on it also takes single parts."""
+        self.started.done = True
+        super().init_weights()  # type: ignore[misc]
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.

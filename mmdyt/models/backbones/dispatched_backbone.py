@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from mmdyt.checks import check_integer
-from mmdyt.models.backbones.load_checks import refuse_other_shapes
+from mmdyt.models.backbones.load_checks import require_whole_backbone
 from mmdyt.models.layers import DispatchedLayer
 
 
@@ -79,7 +79,7 @@ class DispatchedBackbone:
     """
 
     layer_class: type[DispatchedLayer]
-    load_hooks: tuple[Callable, ...] = (refuse_other_shapes,)
+    load_hooks: tuple[Callable, ...] = (require_whole_backbone,)
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmpretrain.models.backbones import SwinTransformer
 from torch import nn
 
@@ -10,7 +12,7 @@ from mmdyt.models.layers import DyTSwinBlock
 from mmdyt.registry import MODELS
 
 
-def _rename_old_keys(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
+def _rename_old_keys(module: Any, state_dict: dict, prefix: str, *_) -> None:
     """Take checkpoints of mmcls: the parent does so for its exact class only."""
     for name in ("weight", "bias"):
         if f"{prefix}norm.{name}" in state_dict:

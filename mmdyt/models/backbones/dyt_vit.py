@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmengine.model.weight_init import trunc_normal_
 from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones import VisionTransformer
 
@@ -89,6 +90,16 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
             if index not in global_layers:
                 WindowAttention.from_attention(layer.attn, size, grid)
         self.patch_embed.register_forward_hook(grid.read)
+
+    def init_weights(self) -> None:
+        """Initialise, and keep the position embedding of a pre-trained file.
+
+        The parent draws it anew where ``init_cfg`` is a list.
+        """
+        self.is_filled = False
+        super(VisionTransformer, self).init_weights()
+        if self.pos_embed is not None and not self.is_filled:
+            trunc_normal_(self.pos_embed, std=0.02)
 
     def _check_tiling(self) -> None:
         patch_size = to_2tuple(self.patch_embed.projection.kernel_size)

@@ -1,43 +1,76 @@
-"""Refuse checkpoints that do not fit, instead of training on random weights."""
+"""A frozen backbone comes from a file that fills it, or not at all."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import re
+
+from torch import nn
+
+from mmdyt.models.utils.freeze import added_names
+from mmdyt.models.utils.load_guards import ADDED, Fault, compare_states, describe
+
+# What a checkpoint may hold beyond a backbone and what tuning adds: heads, and the parts that a
+# backbone leaves out on request (final_norm=False, out_type, with_cls_token=False, out_indices).
+ASIDE = re.compile(
+    r"^(cls_token|dist_token|mask_token)$|num_batches_tracked$"
+    r"|^(ln[12]|norm\d?|fc|heads?|head_dist|fc_norm|pre_logits|neck)\."
+)
+CONVERTERS = {
+    r"adaptmlp|mlp_token_select": "tools/model_converters/official_to_mmdyt.py",
+    r"(^|\.)blocks\.\d+\.attn\.qkv": "tools/model_converters/timm_to_mmdyt.py",
+    r"Transformer/encoderblock": "tools/model_converters/augreg_npz_to_mmdyt.py",
+}
+LAYOUTS = {
+    r"encoder\.layer\.\d+\.attention": "Hugging Face's names, for which no converter is shipped",
+    r"visual\.transformer\.resblocks": "CLIP's names, for which no converter is shipped",
+}
 
 
-def refuse_other_shapes(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
-    """Load hook that raises where a checkpoint's tensor has another shape.
+def require_whole_backbone(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
+    """Load hook that raises unless a checkpoint fills all pre-trained tensors.
 
-    mmengine loads checkpoints non-strictly by default: of a checkpoint of
-    another width, or with other names, it would keep nothing and go on with a
-    warning. Where a backbone is loaded by itself, as by its ``init_cfg``, at
-    least one name has to fit; other missing and unexpected keys stay the
-    caller's business.
+    mmengine loads non-strictly: of a file with other names, fewer layers or
+    another width it would take what fits and leave the rest of a frozen
+    backbone random. What tuning adds may be missing; what else the file holds
+    for the backbone must be known.
 
     Args:
-        module: The module that is being loaded.
+        module: The backbone that is being loaded.
         state_dict: The checkpoint's tensors.
-        prefix: Where the module stands in ``state_dict``.
+        prefix: Where the backbone stands in ``state_dict``.
 
     Raises:
-        ValueError: Naming the first tensors that differ, or the first keys of
-            a checkpoint that has nothing for this backbone.
+        ValueError: Naming the first tensors that are missing, unexpected or of
+            another shape, and the converter that the names point to.
     """
-    wrong = []
-    own_state = module.state_dict()
-    if not prefix and state_dict and own_state.keys().isdisjoint(state_dict):
+    given = {
+        key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
+    }
+    own, added = module.state_dict(), added_names(module)
+
+    def counts(fault: Fault) -> bool:
+        if fault.kind == "missing":
+            # Other buffers are counters and index tables, which construction fills.
+            return own[fault.name].is_floating_point() and fault.name not in added
+        aside = ADDED.search(fault.name) or ASIDE.search(fault.name)
+        return fault.kind == "of another shape" or not aside
+
+    if faults := [fault for fault in compare_states(given, own) if counts(fault)]:
         raise ValueError(
-            f"the checkpoint holds nothing for {type(module).__name__}: its keys are "
-            f"{list(state_dict)[:3]} ..., the model's {list(own_state)[:3]} ...; convert it, "
-            "or set backbone.init_cfg.prefix to what stands before its keys, such as 'backbone.'"
+            f"the checkpoint does not fit {type(module).__name__} (backbone.arch, img_size, "
+            f"patch_size, layer_cfgs, adapter): {describe(faults)}{_advice(list(given), list(own))}"
         )
-    for name, own in own_state.items():
-        given = state_dict.get(prefix + name)
-        if isinstance(given, Tensor) and given.shape != own.shape:
-            wrong.append(f"{prefix + name}: {tuple(given.shape)}, the model has {tuple(own.shape)}")
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(
-            f"the checkpoint does not fit {type(module).__name__} "
-            f"(backbone.arch, patch_size, adapter): {'; '.join(wrong[:3])}{more}"
-        )
+    module.is_filled = True  # type: ignore[assignment]
+
+
+def _advice(keys: list[str], own: list[str]) -> str:
+    for pattern, tool in CONVERTERS.items():
+        if any(re.search(pattern, key) for key in keys):
+            return f". These are the names of another code base: convert the file with {tool}"
+    for pattern, layout in LAYOUTS.items():
+        if any(re.search(pattern, key) for key in keys):
+            return f". These are {layout}"
+    before = {key.removesuffix(own[0]) for key in keys if own and key.endswith(f".{own[0]}")}
+    if len(before) == 1:
+        return f". Set backbone.init_cfg.prefix={before.pop()!r}: it stands before the keys"
+    return ""

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdyt.checks import check_number
+from mmdyt.ops import rank_rand
 from mmdyt.registry import MODELS
 
 
@@ -18,10 +19,11 @@ class RandomDispatcher(BaseModule):
     the expected rate holds with any number of prefix tokens. There is nothing
     to learn: the rate loss is constant, and gradients only reach the adapters.
 
-    Training draws anew for every image and pass. Evaluation is deterministic:
-    each dispatcher has a seed of its own, drawn at construction and kept in
-    the checkpoint, from which comes one mask for all images. A prediction then
-    depends neither on the batch around an image nor on the run.
+    Training draws anew for every image and pass, and in every process on its
+    own. Evaluation is deterministic: each dispatcher has a seed of its own,
+    drawn at construction and kept in the checkpoint, from which comes one mask
+    for all images. A prediction then depends neither on the batch around an
+    image nor on the run.
 
     Args:
         embed_dims (int): Width of the stream; not used, every dispatcher gets it.
@@ -52,7 +54,7 @@ class RandomDispatcher(BaseModule):
             ``None``, as there are no logits.
         """
         if self.training:
-            return (torch.rand(x.shape[:2], device=x.device) < self.rate).float(), None
+            return (rank_rand(x.shape[:2], x.device) < self.rate).float(), None
         generator = torch.Generator().manual_seed(int(self.seed))
         mask = torch.rand(x.shape[1], generator=generator) < self.rate  # (N,)
         return mask.to(x.device).expand(x.shape[:2]), None

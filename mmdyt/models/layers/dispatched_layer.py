@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -51,8 +52,8 @@ class DispatchedLayer(nn.Module):
         with_cp (bool): Whether the backward pass computes the branches again
             instead of keeping their activations. Dispatchers and adapters are
             not repeated: a decision is taken once.
-        fixed_rules (dict[str, Rule]): Rules by branch that are set from outside
-            and go before the choice of :meth:`rule`.
+        fixed_rules (dict[str, Rule]): Rules by branch, set from outside: in
+            place of ``skipping``, or of ``dense`` where there is no dispatcher.
         collectors (list): Who wants the records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
 
@@ -83,13 +84,9 @@ class DispatchedLayer(nn.Module):
     def from_layer(cls, layer: nn.Module, **dispatch_args) -> DispatchedLayer:
         """Turn a plain layer of the host's class into a dispatched one, in place.
 
-        The host backbone goes on constructing its layers as it likes
-        (stochastic depth, ``layer_cfgs``, frozen stages).
-
         Args:
             layer: A freshly built plain layer.
-            **dispatch_args: ``dispatch``, ``adapter``, ``dispatcher``,
-                ``index`` and ``num_prefix`` of the constructor, all of them.
+            **dispatch_args: Those of the constructor, from ``dispatch`` on, all of them.
 
         Returns:
             The same object, now of this class.
@@ -134,20 +131,21 @@ class DispatchedLayer(nn.Module):
         self.collectors: list[Collector] = []
         self.adapter = ModuleDict()  # mmengine's, which passes init_weights on
         self.dispatcher = ModuleDict()
-        ffn = self.get_submodule("ffn")
+        ffn: Any = self.ffn
         ffn.add_identity = False  # the residual is ours
         for config, names, parts in (
             (adapter, self.variant.adapted, self.adapter),
             (dispatcher, self.variant.dispatched, self.dispatcher),
         ):
-            for name in names if config is not None else ():
-                parts[name] = MODELS.build({**config, "embed_dims": ffn.embed_dims})
+            if config is not None:
+                width = dict(embed_dims=ffn.embed_dims)
+                parts.update({name: MODELS.build({**config, **width}) for name in names})
         for part in self.modules():
             if isinstance(part, DropPath):  # numpy's, which torch.compile takes for a tensor
                 part.drop_prob = float(part.drop_prob)
 
     def run_branches(self, x: Tensor) -> Tensor:
-        """Run the layer's branches in order on the stream, ``(B, N, C)``."""
+        """Run the branches in order on the stream, ``(B, N, C)``."""
         for name in self.variant.branches:
             x = self.run_branch(name, x)
         return x
@@ -155,8 +153,8 @@ class DispatchedLayer(nn.Module):
     def run_branch(self, name: str, x: Tensor) -> Tensor:
         """Run one branch: ``x + Adapter(x) + M * Block(x)``, paper equation 2."""
         mask = self.decide(name, x)
-        plus_block = self.rule(name, mask)
-        return plus_block(self, name, self.plus_adapter(name, x), x, mask)
+        # x + Adapter(x) + M * Block(x)
+        return self.rule(name, mask)(self, name, self.plus_adapter(name, x), x, mask)
 
     def plus_adapter(self, name: str, x: Tensor) -> Tensor:
         """``x + Adapter(x)``; a branch without an adapter leaves ``x`` as it is."""
@@ -179,12 +177,12 @@ class DispatchedLayer(nn.Module):
 
     def rule(self, name: str, mask: Tensor | None) -> rules.Rule:
         """Choose how ``M * Block(x)`` is computed: training masks, inference skips."""
-        if name in self.fixed_rules:
-            return self.fixed_rules[name]
+        if name not in self.dispatcher:
+            return self.fixed_rules.get(name, rules.dense)
         if mask is None:
             return rules.dense
         if not self.training and self.dispatch_mode == "dynamic":
-            return rules.skipping
+            return self.fixed_rules.get(name, rules.skipping)
         # Dropout would draw other noise for some tokens, and stochastic depth draws an image's.
         apart = name in self.token_wise and not is_noisy(self.get_submodule(self.token_wise[name]))
         return rules.active_only if apart and torch.is_grad_enabled() else rules.masked

@@ -7,11 +7,18 @@ from mmdyt.models.utils.dispatch_mode import (
     dispatched_layers,
     hide_pass,
 )
-from mmdyt.models.utils.freeze import set_trainable, trainable_names
+from mmdyt.models.utils.freeze import (
+    added_modules,
+    added_names,
+    set_trainable,
+    trainable_names,
+)
 from mmdyt.models.utils.norm_statistics import keep_norm_statistics
 from mmdyt.models.utils.pack_linears import pack_linears
 
 __all__ = [
+    "added_modules",
+    "added_names",
     "capture",
     "collect_dispatch",
     "dispatch_mode",

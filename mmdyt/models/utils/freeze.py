@@ -11,16 +11,31 @@ from mmdyt.checks import check_choice
 from mmdyt.models.layers import DispatchedLayer, PromptTokens, RelativePositionBias, ScaleShift
 
 
-def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
+def added_modules(model: nn.Module) -> Iterator[nn.Module]:
+    """Find what tuning adds to a backbone: adapters, dispatchers, LoRA's factors, ..."""
     for module in model.modules():
         if isinstance(module, DispatchedLayer):
-            yield from module.adapter.parameters()
-            yield from module.dispatcher.parameters()
+            yield from (module.adapter, module.dispatcher)
         elif isinstance(module, LoRALinear):
-            yield from module.lora_down.parameters()
-            yield from module.lora_up.parameters()
+            yield from (module.lora_down, module.lora_up)
         elif isinstance(module, (PromptTokens, RelativePositionBias, ScaleShift)):
-            yield from module.parameters()
+            yield module
+
+
+def added_names(model: nn.Module) -> set[str]:
+    """Names of the parameters and buffers of what tuning adds."""
+    added = {part for module in added_modules(model) for part in module.modules()}
+    return {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if module in added
+        for name in (*module._parameters, *module._buffers)
+    }
+
+
+def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
+    for module in added_modules(model):
+        yield from module.parameters()
 
 
 def _biases(model: nn.Module) -> Iterator[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""BitFit of ViT-B/16 on VTAB-1K's Caltech-101. Not run here."""
+"""BitFit of ViT-B/16 on VTAB-1K's Caltech-101."""
 
 _base_ = ["../../../_base_/tuning/bitfit.py", "../../../_base_/tasks/vtab1k/caltech101.py"]
 

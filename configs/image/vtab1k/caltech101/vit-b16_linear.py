@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on VTAB-1K's Caltech-101. Not run here."""
+"""Linear probe of ViT-B/16 on VTAB-1K's Caltech-101."""
 
 _base_ = ["../../../_base_/tuning/linear.py", "../../../_base_/tasks/vtab1k/caltech101.py"]
 

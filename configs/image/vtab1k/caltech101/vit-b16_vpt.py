@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on VTAB-1K's Caltech-101. Not run here."""
+"""VPT-deep of ViT-B/16 on VTAB-1K's Caltech-101."""
 
 _base_ = ["../../../_base_/tuning/vpt_deep.py", "../../../_base_/tasks/vtab1k/caltech101.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on VTAB-1K's CIFAR-100. Not run here."""
+"""VPT-deep of ViT-B/16 on VTAB-1K's CIFAR-100."""
 
 _base_ = ["../../../_base_/tuning/vpt_deep.py", "../../../_base_/tasks/vtab1k/cifar.py"]
 

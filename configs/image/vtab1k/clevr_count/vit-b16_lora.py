@@ -1,4 +1,4 @@
-"""LoRA of ViT-B/16 on VTAB-1K's CLEVR count. Not run here."""
+"""LoRA of ViT-B/16 on VTAB-1K's CLEVR count."""
 
 _base_ = ["../../../_base_/tuning/lora.py", "../../../_base_/tasks/vtab1k/clevr_count.py"]
 

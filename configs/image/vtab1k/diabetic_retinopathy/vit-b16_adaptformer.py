@@ -1,4 +1,4 @@
-"""AdaptFormer (d = 8) of ViT-B/16 on VTAB-1K's Diabetic Retinopathy. Not run here."""
+"""AdaptFormer (d = 8) of ViT-B/16 on VTAB-1K's Diabetic Retinopathy."""
 
 _base_ = [
     "../../../_base_/tuning/adaptformer_d8.py",

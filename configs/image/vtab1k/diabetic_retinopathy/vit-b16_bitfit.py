@@ -1,4 +1,4 @@
-"""BitFit of ViT-B/16 on VTAB-1K's Diabetic Retinopathy. Not run here."""
+"""BitFit of ViT-B/16 on VTAB-1K's Diabetic Retinopathy."""
 
 _base_ = [
     "../../../_base_/tuning/bitfit.py",

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on VTAB-1K's Diabetic Retinopathy. Not run here."""
+"""Linear probe of ViT-B/16 on VTAB-1K's Diabetic Retinopathy."""
 
 _base_ = [
     "../../../_base_/tuning/linear.py",

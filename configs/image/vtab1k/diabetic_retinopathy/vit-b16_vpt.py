@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on VTAB-1K's Diabetic Retinopathy. Not run here."""
+"""VPT-deep of ViT-B/16 on VTAB-1K's Diabetic Retinopathy."""
 
 _base_ = [
     "../../../_base_/tuning/vpt_deep.py",

@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on VTAB-1K's DMLab. Not run here."""
+"""Linear probe of ViT-B/16 on VTAB-1K's DMLab."""
 
 _base_ = ["../../../_base_/tuning/linear.py", "../../../_base_/tasks/vtab1k/dmlab.py"]
 

@@ -1,4 +1,4 @@
-"""SSF of ViT-B/16 on VTAB-1K's DMLab. Not run here."""
+"""SSF of ViT-B/16 on VTAB-1K's DMLab."""
 
 _base_ = ["../../../_base_/tuning/ssf.py", "../../../_base_/tasks/vtab1k/dmlab.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on VTAB-1K's DMLab. Not run here."""
+"""VPT-deep of ViT-B/16 on VTAB-1K's DMLab."""
 
 _base_ = ["../../../_base_/tuning/vpt_deep.py", "../../../_base_/tasks/vtab1k/dmlab.py"]
 

@@ -1,4 +1,4 @@
-"""Full tuning of ViT-B/16 on VTAB-1K's dSprites location. Not run here."""
+"""Full tuning of ViT-B/16 on VTAB-1K's dSprites location."""
 
 _base_ = ["../../../_base_/tuning/full.py", "../../../_base_/tasks/vtab1k/dsprites_loc.py"]
 

@@ -1,4 +1,4 @@
-"""VPT-deep of ViT-B/16 on VTAB-1K's dSprites location. Not run here."""
+"""VPT-deep of ViT-B/16 on VTAB-1K's dSprites location."""
 
 _base_ = ["../../../_base_/tuning/vpt_deep.py", "../../../_base_/tasks/vtab1k/dsprites_loc.py"]
 

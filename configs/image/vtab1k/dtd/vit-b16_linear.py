@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on VTAB-1K's DTD. Not run here."""
+"""Linear probe of ViT-B/16 on VTAB-1K's DTD."""
 
 _base_ = ["../../../_base_/tuning/linear.py", "../../../_base_/tasks/vtab1k/dtd.py"]
 

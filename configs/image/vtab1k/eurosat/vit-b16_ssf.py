@@ -1,4 +1,4 @@
-"""SSF of ViT-B/16 on VTAB-1K's EuroSAT. Not run here."""
+"""SSF of ViT-B/16 on VTAB-1K's EuroSAT."""
 
 _base_ = ["../../../_base_/tuning/ssf.py", "../../../_base_/tasks/vtab1k/eurosat.py"]
 

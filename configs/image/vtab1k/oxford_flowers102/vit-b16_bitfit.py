@@ -1,4 +1,4 @@
-"""BitFit of ViT-B/16 on VTAB-1K's Flowers-102. Not run here."""
+"""BitFit of ViT-B/16 on VTAB-1K's Flowers-102."""
 
 _base_ = ["../../../_base_/tuning/bitfit.py", "../../../_base_/tasks/vtab1k/oxford_flowers102.py"]
 

@@ -1,4 +1,4 @@
-"""BitFit of ViT-B/16 on VTAB-1K's Pets. Not run here."""
+"""BitFit of ViT-B/16 on VTAB-1K's Pets."""
 
 _base_ = ["../../../_base_/tuning/bitfit.py", "../../../_base_/tasks/vtab1k/oxford_iiit_pet.py"]
 

@@ -1,4 +1,4 @@
-"""SSF of ViT-B/16 on VTAB-1K's Pets. Not run here."""
+"""SSF of ViT-B/16 on VTAB-1K's Pets."""
 
 _base_ = ["../../../_base_/tuning/ssf.py", "../../../_base_/tasks/vtab1k/oxford_iiit_pet.py"]
 

@@ -1,4 +1,4 @@
-"""DyT (MLP, r = 0.5, d = 8) of ViT-B/16 on VTAB-1K's Patch Camelyon. Not run here."""
+"""DyT (MLP, r = 0.5, d = 8) of ViT-B/16 on VTAB-1K's Patch Camelyon."""
 
 _base_ = ["../../../_base_/tuning/dyt_d8.py", "../../../_base_/tasks/vtab1k/patch_camelyon.py"]
 

@@ -1,4 +1,4 @@
-"""Full tuning of ViT-B/16 on VTAB-1K's SmallNORB azimuth. Not run here."""
+"""Full tuning of ViT-B/16 on VTAB-1K's SmallNORB azimuth."""
 
 _base_ = ["../../../_base_/tuning/full.py", "../../../_base_/tasks/vtab1k/smallnorb_azi.py"]
 

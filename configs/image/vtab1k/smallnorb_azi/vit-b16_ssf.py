@@ -1,4 +1,4 @@
-"""SSF of ViT-B/16 on VTAB-1K's SmallNORB azimuth. Not run here."""
+"""SSF of ViT-B/16 on VTAB-1K's SmallNORB azimuth."""
 
 _base_ = ["../../../_base_/tuning/ssf.py", "../../../_base_/tasks/vtab1k/smallnorb_azi.py"]
 

@@ -1,4 +1,4 @@
-"""BitFit of ViT-B/16 on VTAB-1K's SmallNORB elevation. Not run here."""
+"""BitFit of ViT-B/16 on VTAB-1K's SmallNORB elevation."""
 
 _base_ = ["../../../_base_/tuning/bitfit.py", "../../../_base_/tasks/vtab1k/smallnorb_ele.py"]
 

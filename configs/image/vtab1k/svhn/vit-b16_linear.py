@@ -1,4 +1,4 @@
-"""Linear probe of ViT-B/16 on VTAB-1K's SVHN. Not run here."""
+"""Linear probe of ViT-B/16 on VTAB-1K's SVHN."""
 
 _base_ = ["../../../_base_/tuning/linear.py", "../../../_base_/tasks/vtab1k/svhn.py"]
 

@@ -1,0 +1,1 @@
+"""Single measurements that a page of the documentation quotes."""
