@@ -1,23 +1,25 @@
-# make demo | demo-video | demo-seg | study-report | study | test | test-long | test-faults |
-#      test-slurm | test-classic | lint | docs | pretrain | clean
+# make demo | demo-video | demo-seg | demo-det | study-report | study | test | test-long |
+#      test-faults | test-slurm | test-det | test-classic | lint | docs | pretrain | clean
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
 STACK ?= mminstall
+# Further files of requirements/, such as EXTRAS=detection.
+EXTRAS ?=
 PY := $(VENV)/bin/python
 RUN := PYTHONPATH=. $(PY)
-STAMP := $(VENV)/.installed-$(STACK)
+STAMP := $(VENV)/.installed-$(subst $() $(),-,$(strip $(STACK) $(EXTRAS)))
 # What a stack builds from source, it builds against these packages: they come first.
 BUILD := $(wildcard requirements/$(STACK)-build.txt)
-REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs sweep)
+REQUIREMENTS := $(patsubst %,requirements/%.txt,$(STACK) tests deploy docs sweep $(EXTRAS))
 MINI := assets/vit-mini-p4_fashion-mnist-28px.safetensors
 PRETRAIN := configs/image/pretrain/vit-mini-p4_fashion-mnist-28px.py
 STUDY := projects/transfer_study
 NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
-.PHONY: install demo demo-video demo-seg study study-report test test-long test-faults test-slurm \
-    test-classic lint docs pretrain clean
+.PHONY: install demo demo-video demo-seg demo-det study study-report test test-long \
+    test-faults test-slurm test-det test-classic lint docs pretrain clean
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
@@ -38,6 +40,19 @@ demo-video: install
 
 demo-seg: install
 	$(RUN) tools/demo_seg.py
+
+# Detection has an environment of its own: mmpretrain imports the whole of mmdetection wherever it
+# is installed, which takes every process some seconds.
+DETECTION := VENV=.venv-detection EXTRAS=detection
+
+demo-det:
+	$(MAKE) install $(DETECTION)
+	PYTHONPATH=. .venv-detection/bin/python tools/demo_det.py
+
+test-det:
+	$(MAKE) install $(DETECTION)
+	PYTHONPATH=. .venv-detection/bin/python -m pytest -m "not long" \
+	    tests/test_integrations/test_mmdet.py tests/test_compat.py
 
 test: install
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not long and not slurm and not faults"
@@ -98,4 +113,4 @@ $(NANO): | install
 	    --metrics work_dirs/pretrain-nano/metrics.json --command "make study"
 
 clean:
-	rm -rf $(VENV) .venv-classic build work_dirs data
+	rm -rf $(VENV) .venv-classic .venv-detection build work_dirs data

@@ -36,6 +36,7 @@ setup(
         "tests": requirements("tests"),
         "deploy": requirements("deploy"),
         "sweep": requirements("sweep"),
+        "detection": requirements("detection"),
         "tracking": requirements("optional"),
     },
 )

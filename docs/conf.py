@@ -1,5 +1,7 @@
 """Sphinx: the Markdown pages of this folder, and the API from the docstrings."""
 
+from importlib.util import find_spec
+
 from mmdyt import __version__
 
 project = "mmdyt"
@@ -12,6 +14,8 @@ exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True}
+# Detection is documented where mmdetection is not installed, too.
+autodoc_mock_imports = [] if find_spec("mmdet") else ["mmdet"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_numpy_docstring = False

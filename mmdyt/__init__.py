@@ -1,10 +1,16 @@
 """mmdyt: Dynamic Tuning of frozen vision transformers in OpenMMLab."""
 
 import importlib
+from importlib.util import find_spec
+
+from mmdyt.compat import heal_mmcv_ops
 
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "load_adapter", "save_adapter"]
+
+if find_spec("mmdet") is not None:
+    heal_mmcv_ops()
 
 
 def __getattr__(name: str):

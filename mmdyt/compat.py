@@ -1,9 +1,12 @@
-"""Let mmaction2 1.2.0 import on the stacks we test, whatever its packaging says.
+"""Let mmaction2 and mmdetection run on the stacks we test, whatever their packaging says.
 
-Two defects of that release are healed in memory, nothing is written anywhere:
-its ``__init__`` asserts ``mmcv < 2.2.0``, and its wheel lacks
-``mmaction.models.localizers.drn``. An install without them is left alone, and so
-is any version that was not tested. ``MMDYT_NO_COMPAT=1`` switches this off.
+Defects are healed in memory, nothing is written anywhere, and an install without
+them is left alone. ``MMDYT_NO_COMPAT=1`` switches all of it off.
+
+- mmaction2 1.2.0: its ``__init__`` asserts ``mmcv < 2.2.0``, and its wheel lacks
+  ``mmaction.models.localizers.drn``. Other versions are left alone.
+- mmdetection needs mmcv's compiled operators, which an mmcv installed from a
+  package index lacks: torchvision has what the usual detectors call.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -22,16 +25,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
-
 OPT_OUT = "MMDYT_NO_COMPAT"
 TESTED_MMACTION = "1.2.0"
 TESTED_MMCV = "2.3."  # refused by mmaction's assertion, works
 SHOWN_MMCV = "2.1.0"  # what mmaction's assertion sees instead
 DRN = "mmaction.models.localizers.drn"
+MMCV_OPS = "mmcv._ext"
+COMPILE_OPS = (
+    "pip install --no-build-isolation --no-deps --no-cache-dir --force-reinstall onedl-mmcv "
+    "(with a C++ compiler, and FORCE_CUDA=1 for GPUs)"
+)
 
 
-class _DRN(nn.Module):
+class _DRN:
     """Say what is missing when a config really wants ``DRN``."""
 
     def __init__(self, *args, **kwargs) -> None:
@@ -118,3 +124,59 @@ def _lacks_drn() -> bool:
     spec = importlib.util.find_spec("mmaction")
     folders = (spec.submodule_search_locations if spec else None) or []
     return not any((Path(folder) / "models/localizers/drn").is_dir() for folder in folders)
+
+
+class _TorchvisionOps(MetaPathFinder, Loader):
+    """Stand in for mmcv's compiled module.
+
+    It is asked after all other finders, so that a compiled module wins.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Claim mmcv's compiled module only."""
+        return ModuleSpec(fullname, self) if fullname == MMCV_OPS else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module with torchvision's operators; all others raise when called."""
+        ops = importlib.import_module("mmdyt.ops.detection_ops")
+        module.__dict__.update({name: getattr(ops, name) for name in ops.__all__})
+        module.__dict__["__getattr__"] = _uncompiled
+        if parent_process() is None:
+            warnings.warn(
+                f"mmcv {importlib.import_module('mmcv').__version__} was installed without "
+                f"compiled operators; mmdyt serves nms, roi_align and sigmoid_focal_loss from "
+                f"torchvision. {OPT_OUT}=1 switches that off.",
+                stacklevel=2,
+            )
+
+
+def _uncompiled(name: str) -> Callable:
+    if name.startswith("__"):  # the import system looks for its own attributes
+        raise AttributeError(name)
+
+    def operator(*args, **kwargs):
+        raise NotImplementedError(
+            f"{name} is one of mmcv's compiled operators, which this install lacks; to have it: "
+            f"{COMPILE_OPS}"
+        )
+
+    return operator
+
+
+def heal_mmcv_ops() -> bool:
+    """Serve mmcv's operators of detection where no compiled ones are installed.
+
+    ``import mmdyt`` does it where mmdetection is installed: mmpretrain imports
+    mmdetection, which looks for the operators only once. It may be called again
+    and again. What is served: :mod:`mmdyt.ops.detection_ops`.
+
+    Returns:
+        Whether it was not switched off.
+    """
+    if os.environ.get(OPT_OUT):
+        return False
+    if not any(isinstance(finder, _TorchvisionOps) for finder in sys.meta_path):
+        sys.meta_path.append(_TorchvisionOps())
+    return True

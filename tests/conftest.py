@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 REPO = Path(__file__).parent.parent
 CONFIGS = REPO / "configs"
 PROJECTS = REPO / "projects"
+HAS_MMDET = find_spec("mmdet") is not None  # requirements/detection.txt
 
 TINY_ARCH = dict(embed_dims=32, num_layers=3, num_heads=4, feedforward_channels=64)
 

@@ -59,7 +59,7 @@ def check_imports(path: Path) -> None:
         if name.split(".")[0] == "mmdyt":
             assert level(name) <= level(own), f"{own} imports {name}"
         assert name.split(".")[0] not in ("tools", "projects", "tests"), f"{own} imports {name}"
-        if name.split(".")[0] in ("mmseg", "mmaction"):
+        if name.split(".")[0] in ("mmseg", "mmaction", "mmdet"):
             assert own.startswith("mmdyt.integrations."), f"{own} imports {name}"
     if own.startswith(("mmdyt.ops", "mmdyt.structures")):
         libraries = {name.split(".")[0] for name in imports(path)}

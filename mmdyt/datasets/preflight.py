@@ -89,7 +89,7 @@ def _problems(
         for label in np.atleast_1d(labels):  # multi-label data sets have several
             if not 0 <= int(label) < num_classes:
                 yield Problem(name, "label", f"label {label} is outside [0, {num_classes})")
-    if "seg_map_path" in sample:
+    if sample.get("seg_map_path"):  # mmdetection has the key without a mask
         checks[sample["seg_map_path"]] = partial(
             mask_problem, sample=sample, num_classes=num_classes, ignore_index=ignore_index
         )

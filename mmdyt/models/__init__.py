@@ -12,6 +12,7 @@ from mmdyt.models.backbones import (
 )
 from mmdyt.models.dispatchers import RandomDispatcher, SampleDispatcher, TokenDispatcher
 from mmdyt.models.layers import DyTEncoderLayer, DyTSwinBlock
+from mmdyt.models.necks import SimpleFeaturePyramid
 
 __all__ = [
     "BottleneckAdapter",
@@ -26,6 +27,7 @@ __all__ = [
     "RandomDispatcher",
     "SSFViT",
     "SampleDispatcher",
+    "SimpleFeaturePyramid",
     "ToMeViT",
     "TokenDispatcher",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.model.weight_init import trunc_normal_
 from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones import VisionTransformer
 
+from mmdyt.checks import check_integer
 from mmdyt.models.backbones.dispatched_backbone import DispatchedBackbone
-from mmdyt.models.layers import BiasedAttention, DyTEncoderLayer
+from mmdyt.models.layers import BiasedAttention, DyTEncoderLayer, PatchGrid, WindowAttention
 from mmdyt.registry import MODELS
 
 
@@ -25,32 +28,68 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
             instead of keeping their activations. mmengine's
             ``activation_checkpointing`` would repeat the decisions too.
             Defaults to ``False``.
+        window_size (int | None): Side in patches of the windows that attention
+            is limited to, as in ViTDet; attention must see all tokens. Defaults
+            to ``None``: no windows.
+        global_layers (Sequence[int] | None): Layers whose attention has no
+            windows all the same. Defaults to ``None``: four, evenly spaced, as
+            2, 5, 8, 11 of 12.
         **kwargs: As ``VisionTransformer`` and :class:`DispatchedBackbone`:
             ``dispatch``, ``adapter``, ``dispatcher``, ``num_dense_layers``.
 
     Raises:
         ValueError: As :class:`DispatchedBackbone`; if the patches do not tile
-            ``img_size``, or ``rel_pos_bias`` meets a ``dispatch`` of attention.
+            ``img_size``; if ``rel_pos_bias`` or ``window_size`` meets a
+            ``dispatch`` of attention, or each other; or if one of
+            ``global_layers`` is no layer.
     """
 
     layer_class = DyTEncoderLayer
 
-    def __init__(self, *args, rel_pos_bias: bool = False, with_cp: bool = False, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        rel_pos_bias: bool = False,
+        with_cp: bool = False,
+        window_size: int | None = None,
+        global_layers: Sequence[int] | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._check_tiling()
         for layer in self.layers:
             layer.with_cp = with_cp
-            if rel_pos_bias:
-                self._add_bias(layer)
+        if rel_pos_bias and window_size is not None:
+            raise ValueError("backbone.rel_pos_bias and backbone.window_size exclude each other")
+        if rel_pos_bias:
+            self._needs_all_tokens("rel_pos_bias")
+            for layer in self.layers:
+                BiasedAttention.from_attention(
+                    layer.attn, self.patch_resolution, self.num_extra_tokens
+                )
+        if window_size is not None:
+            self._needs_all_tokens("window_size")
+            self._add_windows(window_size, global_layers)
 
-    def _add_bias(self, layer: DyTEncoderLayer) -> None:
-        if not {"mlp"}.issuperset(layer.variant.dispatched):
+    def _needs_all_tokens(self, option: str) -> None:
+        variant = self.layers[-1].variant
+        if not {"mlp"}.issuperset(variant.dispatched):
             raise ValueError(
-                "backbone.rel_pos_bias needs attention among all tokens: choose "
-                f"backbone.dispatch='mlp' or None, got one of {layer.variant.dispatched}"
+                f"backbone.{option} needs attention among all tokens: choose "
+                f"backbone.dispatch='mlp' or None, got one of {variant.dispatched}"
             )
-        grid = self.patch_resolution
-        BiasedAttention.from_attention(layer.attn, grid, self.num_extra_tokens)
+
+    def _add_windows(self, size: int, global_layers: Sequence[int] | None) -> None:
+        check_integer("backbone.window_size", size, "[1, inf)")
+        if global_layers is None:
+            global_layers = [-(-part * self.num_layers // 4) - 1 for part in (1, 2, 3, 4)]
+        for index in global_layers:
+            check_integer("backbone.global_layers", index, f"[0, {self.num_layers - 1}]")
+        grid = PatchGrid()
+        for index, layer in enumerate(self.layers):
+            if index not in global_layers:
+                WindowAttention.from_attention(layer.attn, size, grid)
+        self.patch_embed.register_forward_hook(grid.read)
 
     def init_weights(self) -> None:
         """Initialise, and keep the position embedding of a pre-trained file.

@@ -8,6 +8,7 @@ from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
 from mmdyt.models.layers.variants import VARIANTS, Variant
+from mmdyt.models.layers.window_attention import PatchGrid, WindowAttention
 from mmdyt.structures import TokenSelection
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "DyTEncoderLayer",
     "DyTSwinBlock",
     "PackedLinear",
+    "PatchGrid",
     "PromptTokens",
     "RelativePositionBias",
     "ScaleShift",
     "TokenSelection",
     "Variant",
+    "WindowAttention",
 ]

@@ -1,0 +1,5 @@
+"""DyT with a MoE-adapter of four experts with Mask R-CNN, COCO, 512 px."""
+
+_base_ = "mask-rcnn_dyt-vit-b16_8xb2-12e_coco-512x512.py"
+
+model = dict(backbone=dict(adapter=dict(type="mmdyt.MoEAdapter", num_experts=4)))

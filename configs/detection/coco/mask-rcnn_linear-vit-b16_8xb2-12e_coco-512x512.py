@@ -1,0 +1,5 @@
+"""Frozen ViT-B/16, only neck and heads train; with Mask R-CNN, COCO, 512 px."""
+
+_base_ = "mask-rcnn_dyt-vit-b16_8xb2-12e_coco-512x512.py"
+
+model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")

@@ -1,0 +1,5 @@
+"""AdaptFormer on composed scenes: the adapters of DyT, every token computed."""
+
+_base_ = "dyt_vit-mini_mask-rcnn_fashion-scenes.py"
+
+model = dict(backbone=dict(dispatch=None))

@@ -1,0 +1,5 @@
+"""Frozen backbone on composed scenes: only neck and heads train."""
+
+_base_ = "dyt_vit-mini_mask-rcnn_fashion-scenes.py"
+
+model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")

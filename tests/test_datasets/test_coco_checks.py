@@ -1,0 +1,38 @@
+"""Annotations that do not fit are listed, odd ones counted."""
+
+from mmdyt.datasets.coco_checks import odd_boxes, wrong_references
+
+
+def content(*annotations: dict) -> dict:
+    """Two images of 40 x 30 px and two categories."""
+    images = [dict(id=i, file_name=f"{i}.jpg", width=40, height=30) for i in (1, 2)]
+    categories = [dict(id=5, name="cat"), dict(id=7, name="dog")]
+    base = dict(image_id=1, category_id=5, bbox=[1, 1, 9, 9])
+    full = [dict(base, id=index) | each for index, each in enumerate(annotations)]
+    return dict(images=images, categories=categories, annotations=full)
+
+
+def test_what_fits_is_passed():
+    good = content({}, dict(image_id=2, category_id=7, bbox=[0, 0, 40, 30]))
+    assert wrong_references(good, ("dog", "cat")) == [] == odd_boxes(good)
+
+
+def test_what_does_not_fit_is_named():
+    bad = content(dict(category_id=6), dict(image_id=3), dict(category_id=7))
+    assert [tuple(problem) for problem in wrong_references(bad, ("cat", "cow"))] == [
+        ("class 'cow'", "class", "is not in the file, which has ['cat', 'dog']"),
+        ("1.jpg", "category", "category 6 is none of {5: 'cat', 7: 'dog'}"),
+        ("annotation 1", "image", "is of image 3, which is not listed"),
+        ("1.jpg", "category", "category 7 ('dog') is none of ['cat', 'cow']"),
+    ]
+
+
+def test_odd_boxes_and_empty_images_are_counted():
+    odd = content(dict(bbox=[3, 3, 0, 5]), dict(bbox=[35, 3, 9, 5]), dict(bbox=[-9, 3, 0.5, 5]))
+    assert [(problem.sample, problem.kind) for problem in odd_boxes(odd)] == [
+        ("1.jpg", "zero-area"),
+        ("1.jpg", "outside"),
+        ("1.jpg", "zero-area"),
+        ("1.jpg", "outside"),
+        ("2.jpg", "no objects"),
+    ]
