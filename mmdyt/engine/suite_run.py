@@ -23,6 +23,7 @@ from mmengine.runner import Runner
 from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 from mmdyt.engine.provenance import host, versions
+from mmdyt.engine.run_checks import check_run
 from mmdyt.engine.runner_state import forget_runners
 from mmdyt.engine.suite import CONFIG, RECORD, SuiteRun, fingerprint
 from mmdyt.evaluation import count_parameters
@@ -129,6 +130,7 @@ def _train_and_test(
     cfg.setdefault("experiment_name", run.name.replace("/", "_"))
     if checkpoint := newest_checkpoint(run.work_dir):
         cfg.resume, cfg.load_from = True, str(checkpoint)
+    check_run(cfg, "train")
     require_amp_device(cfg)
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)

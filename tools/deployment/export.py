@@ -74,8 +74,8 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     try:
         load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     except (RuntimeError, ValueError) as error:
-        told = "\n".join(str(error).splitlines()[:6])[:600]
-        raise SystemExit(f"{checkpoint} does not belong to {cfg.filename}: {told}") from None
+        first_lines = "\n".join(str(error).splitlines()[:6])[:600]
+        raise SystemExit(f"{checkpoint} does not belong to {cfg.filename}: {first_lines}") from None
     return model.eval()
 
 
