@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -92,9 +92,9 @@ class DyTDetectorMixin(CompleteModelMixin):
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch, see :class:`CompleteModelMixin`."""
-        same = nullcontext()
+        same: AbstractContextManager = nullcontext()
         if self.objective.distill_weight:
-            same = _same_regions(self.roi_head, len(data_samples))  # type: ignore[attr-defined]
+            same = _same_regions(self.roi_head, len(data_samples))
         with same:
             return super().loss(inputs, data_samples, **kwargs)
 
@@ -187,7 +187,7 @@ class CheckedCocoDataset(CocoDataset):
             ValueError: With every annotation that does not fit, up to 20 in full.
         """
         with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
-            coco = self.COCOAPI(path)
+            coco: Any = self.COCOAPI(path)  # type: ignore[has-type]
         if wrong := wrong_references(coco.dataset, self.metainfo["classes"]):
             raise ValueError(report(wrong, self.ann_file))
         if odd := odd_boxes(coco.dataset):
