@@ -94,7 +94,7 @@ class DyTDetectorMixin(CompleteModelMixin):
         """Compute all losses of a batch, see :class:`CompleteModelMixin`."""
         same: AbstractContextManager = nullcontext()
         if self.objective.distill_weight:
-            same = _same_regions(self.roi_head, len(data_samples))
+            same = _same_regions(self.roi_head, len(data_samples))  # type: ignore[attr-defined]
         with same:
             return super().loss(inputs, data_samples, **kwargs)
 
