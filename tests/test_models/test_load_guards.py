@@ -94,7 +94,8 @@ def test_init_cfg_takes_a_file_that_fills_the_backbone_only(tmp_path):
     for name, (state, overrides, *told) in (fine | refused).items():
         torch.save(state, tmp_path / "base.pth")
         init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "base.pth"))
-        model = build(tiny_classifier(overrides | dict(init_cfg=init_cfg)))
+        tuning = "peft" if overrides.get("adapter", True) else "linear"
+        model = build(tiny_classifier(overrides | dict(init_cfg=init_cfg), tuning=tuning))
         if told:
             with pytest.raises(ValueError, match=f"(?s)does not fit DyTViT.*{told[0]}"):
                 model.init_weights()
@@ -210,8 +211,9 @@ def test_training_starts_from_parts_that_are_whole(complete, tmp_path):
         (dict(num_dense_layers=1), r"adapters and dispatchers do not fit.*unexpected"),
         (dict(dispatch=None, adapter=None), r"adapters and dispatchers do not fit.*unexpected"),
     ):
+        tuning = "peft" if backbone.get("adapter", True) else "linear"
         with pytest.raises(ValueError, match=told):
-            load_checkpoint(start(tiny_classifier(backbone)), file)
+            load_checkpoint(start(tiny_classifier(backbone, tuning=tuning)), file)
     for state, told in (
         (without(model.state_dict(), "layers.1.adapter"), "adapters and dispatchers do not fit"),
         (without(model.state_dict(), "layers.1.attn"), r"4 missing: layers\.1\.attn"),
@@ -225,7 +227,9 @@ def test_training_starts_from_parts_that_are_whole(complete, tmp_path):
 def test_pretrained_of_the_whole_classifier(tmp_path):
     """mmpretrain's ``pretrained`` argument: a plain classifier of other classes."""
     plain = build(
-        tiny_classifier(dict(dispatch=None, adapter=None), head=dict(HEAD, num_classes=3))
+        tiny_classifier(
+            dict(dispatch=None, adapter=None), head=dict(HEAD, num_classes=3), tuning="linear"
+        )
     )
     torch.save(dict(state_dict=plain.state_dict()), tmp_path / "plain.pth")
     model = build(tiny_classifier(pretrained=str(tmp_path / "plain.pth")))

@@ -101,6 +101,7 @@ class DispatchedBackbone:
             num_dense_layers,
             num_prefix=getattr(self, "num_extra_tokens", 0),
         )
+        self.dispatch = dispatch
         for hook in self.load_hooks:
             self._register_load_state_dict_pre_hook(hook, with_module=True)
 

@@ -72,11 +72,10 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
             self._add_windows(window_size, global_layers)
 
     def _needs_all_tokens(self, option: str) -> None:
-        variant = self.layers[-1].variant
-        if not {"mlp"}.issuperset(variant.dispatched):
+        if self.dispatch not in ("mlp", None):
             raise ValueError(
                 f"backbone.{option} needs attention among all tokens: choose "
-                f"backbone.dispatch='mlp' or None, got one of {variant.dispatched}"
+                f"backbone.dispatch='mlp' or None, got {self.dispatch!r}"
             )
 
     def _add_windows(self, size: int, global_layers: Sequence[int] | None) -> None:
