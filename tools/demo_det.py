@@ -30,7 +30,7 @@ from mmdyt.visualization.det_panel import Objects, draw_det_panel
 
 METHODS = {"Linear probe": "linear", "AdaptFormer": "adaptformer", "DyT (r = 0.5)": "dyt"}
 BCCD = Path("data/BCCD_Dataset/BCCD")
-MIN_SCORE = 0.5  # of what the pictures show
+MIN_SCORE = 0.3  # of what the pictures show
 
 
 @dataclass(frozen=True)

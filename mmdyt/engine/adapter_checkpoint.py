@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
@@ -96,7 +97,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
         )
     if meta["integration"].startswith(INTEGRATIONS):  # nothing else that a file names is imported
         importlib.import_module(meta["integration"])
-    config = ast.literal_eval(meta["model"])
+    config = ConfigDict(ast.literal_eval(meta["model"]))  # detectors read theirs as attributes
     if base is not None:
         _set_base(config, str(base))
     with DefaultScope.overwrite_default_scope(meta["scope"]):
@@ -123,9 +124,13 @@ def _set_base(config: dict, base: str) -> None:
 
 
 def _refuse_unknown_types(config: Any, file: str) -> None:
-    """Refuse what mmengine's registry would import by a dotted name, from a file."""
+    """Refuse what mmengine's registry would import by a dotted name, from a file.
+
+    Names without a dot are looked up only, the anchors and samplers of detectors in
+    registries of their own.
+    """
     for name in _types(config):
-        if registered_class(name) is None:
+        if "." in name and registered_class(name) is None:
             raise ValueError(
                 f"{file} asks for type={name!r}, which is no registered part of a model: import "
                 "the module that registers it first"
