@@ -53,7 +53,7 @@ def draw_det_panel(
         The figure. The last column shows for each patch the share of layers
         that computed it.
     """
-    colours = [tuple(value / 255 for value in colour) for colour in palette]
+    colours = [(red / 255, green / 255, blue / 255) for red, green, blue in palette]
     depth = token_depth(records, grid)
     height, width = images.shape[1:3]
     size = (9, 2.6 * len(images) * height / width + 0.9)
@@ -80,7 +80,8 @@ def draw_det_panel(
 
 def _draw_objects(axis: Axes, objects: Objects, colours: Sequence[tuple]) -> None:
     for index, (label, corners) in enumerate(zip(objects.labels, objects.boxes)):
-        axis.add_patch(_frame(*corners, colours[label]))
+        left, top, right, bottom = corners
+        axis.add_patch(_frame(left, top, right, bottom, colours[label]))
         if objects.masks is not None:
             mask = objects.masks[index]
             tint = np.zeros((*mask.shape, 4))
