@@ -7,10 +7,9 @@ from tests.conftest import REPO
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"mmdyt"},
+    {"mmdyt", "mmdyt.compat"},  # repairs come before anything is imported
     {
         "mmdyt.checks",
-        "mmdyt.compat",
         "mmdyt.fileio",
         "mmdyt.ops",
         "mmdyt.registry",
