@@ -7,7 +7,7 @@ from tests.conftest import REPO
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"mmdyt", "mmdyt.compat"},
+    {"mmdyt", "mmdyt.compat"},  # repairs come before anything is imported
     {
         "mmdyt.checks",
         "mmdyt.fileio",

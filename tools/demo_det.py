@@ -103,7 +103,8 @@ def draw(results: dict[str, Result], number: int = 5) -> dict[str, Figure]:
     inputs, samples = dyt.first_samples(number)
     with torch.inference_mode(), collect_dispatch(dyt.model) as records:
         predictions = dyt.model.predict(inputs, samples, rescale=False)
-    images = (inputs * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    norm = dyt.model.data_preprocessor
+    images = (inputs * norm.std + norm.mean).round().byte().permute(0, 2, 3, 1).numpy()
     truth = [objects(sample.gt_instances, sample.scale_factor) for sample in samples]
     predicted = [objects(sample.pred_instances, (1.0, 1.0)) for sample in predictions]
     meta = dyt.runner.test_dataloader.dataset.metainfo

@@ -76,8 +76,8 @@ def write_fashion_detection(root: Path) -> None:
     for split, number in NUM_SCENES.items():
         if (root / f"{split}.json").exists():
             continue
-        images: list[dict] = []
-        annotations: list[dict] = []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index in range(number):
             mask = np.asarray(Image.open(root / "masks" / split / f"{index:04d}.png"))
             height, width = mask.shape

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -92,10 +92,9 @@ class DyTDetectorMixin(CompleteModelMixin):
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch, see :class:`CompleteModelMixin`."""
-        same: AbstractContextManager = nullcontext()
-        if self.objective.distill_weight:
-            same = _same_regions(self.roi_head, len(data_samples))  # type: ignore[attr-defined]
-        with same:
+        model: Any = self
+        distills = self.objective.distill_weight > 0
+        with _same_regions(model.roi_head, len(data_samples)) if distills else nullcontext():
             return super().loss(inputs, data_samples, **kwargs)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> Any:
@@ -187,12 +186,12 @@ class CheckedCocoDataset(CocoDataset):
             ValueError: With every annotation that does not fit, up to 20 in full.
         """
         with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
-            coco: Any = self.COCOAPI(path)  # type: ignore[has-type]
+            coco: Any = self.COCOAPI(path)
         if wrong := wrong_references(coco.dataset, self.metainfo["classes"]):
             raise ValueError(report(wrong, self.ann_file))
         if odd := odd_boxes(coco.dataset):
             print_log(report(odd, self.ann_file), logger="current", level=logging.WARNING)
-        self.COCOAPI = lambda _path: coco
+        self.COCOAPI: Any = lambda _path: coco
         try:
             return super().load_data_list()
         finally:

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from mmdyt.structures import DispatchRecord
 from mmdyt.visualization.seg_panel import token_depth
 
-Colour = tuple[float, float, float]  # red, green, blue in [0, 1]
-
 
 class Objects(NamedTuple):
     """The objects of one image.
@@ -67,8 +65,8 @@ def draw_det_panel(
             _draw_objects(axes[row, column], objects, colours)
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         heat = axes[row, 2].imshow(depth[row], cmap="viridis", vmin=0, vmax=1, extent=extent)
-        for corners in prediction[row].boxes:
-            axes[row, 2].add_patch(_frame(corners, "white"))
+        for left, top, right, bottom in prediction[row].boxes:
+            axes[row, 2].add_patch(_frame(left, top, right, bottom, "white"))
         axes[row, 2].set_xlabel(f"mean {depth[row].mean():.0%}", fontsize=8, labelpad=1)
     for axis, title in zip(axes[0], ("truth", "prediction", "active tokens")):
         axis.set_title(title, fontsize=10)
@@ -80,9 +78,10 @@ def draw_det_panel(
     return figure
 
 
-def _draw_objects(axis: Axes, objects: Objects, colours: Sequence[Colour]) -> None:
+def _draw_objects(axis: Axes, objects: Objects, colours: Sequence[tuple]) -> None:
     for index, (label, corners) in enumerate(zip(objects.labels, objects.boxes)):
-        axis.add_patch(_frame(corners, colours[label]))
+        left, top, right, bottom = corners
+        axis.add_patch(_frame(left, top, right, bottom, colours[label]))
         if objects.masks is not None:
             mask = objects.masks[index]
             tint = np.zeros((*mask.shape, 4))
@@ -90,8 +89,7 @@ def _draw_objects(axis: Axes, objects: Objects, colours: Sequence[Colour]) -> No
             axis.imshow(tint)
 
 
-def _frame(corners: Sequence[float], colour: Colour | str) -> Rectangle:
-    left, top, right, bottom = corners
+def _frame(left: float, top: float, right: float, bottom: float, colour) -> Rectangle:
     # Pixel 0 reaches from -0.5 to 0.5 on a picture's axes.
     corner = (left - 0.5, top - 0.5)
     return Rectangle(
