@@ -190,6 +190,7 @@ class Suite:
     cfg_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _load.cache_clear()  # configs are read afresh with their suite
         for key in ("title", "metric", "tasks", "methods", "seeds"):
             if not getattr(self, key):
                 raise ValueError(f"suite {self.name} needs {key!r}")
@@ -220,7 +221,6 @@ class Suite:
         Returns:
             The suite.
         """
-        _load.cache_clear()  # configs are read afresh with their suite
         cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
         return cls(
             name=name,
