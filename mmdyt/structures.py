@@ -26,9 +26,10 @@ class DispatchRecord:
         mode: The pass that it comes from, a mode of
             :func:`mmdyt.models.utils.dispatch_mode`: ``'dynamic'``,
             ``'complete'`` or ``'masked'``. Defaults to ``'dynamic'``.
-        padded: Whether attention among the active tokens ran at the full
-            length ``N``, as it does outside of plain CPU execution (see
-            :mod:`mmdyt.ops.varlen_attention`). Defaults to ``False``.
+        padded: Whether the branch has attention among the active tokens that
+            ran at the full length ``N``, as it does outside of plain CPU
+            execution (see :mod:`mmdyt.ops.varlen_attention`). Defaults to
+            ``False``.
         module: Dotted name of the layer in the model whose records were
             collected, such as ``'backbone.layers.3'``. Defaults to ``''``.
     """

@@ -96,7 +96,10 @@ class CostAccount:
     def flops(
         self, records: Iterable[DispatchRecord], inputs: Tensor, padding: bool = True
     ) -> Tensor:
-        """FLOPs of what the model really computed, dispatchers included.
+        """FLOPs of what inference computes for these decisions, dispatchers included.
+
+        Masked passes and training compute every token, which their records do
+        not change: they are charged as the inference that decides so.
 
         Args:
             records: Everything that :func:`mmdyt.models.utils.collect_dispatch`
@@ -130,18 +133,19 @@ class CostAccount:
         saved: list[Tensor] = []
         for key, group in given.items():
             num_tokens = expected[key][0].mask.shape[1]
-            if any(record.mask.shape[1] != num_tokens for record in group):
-                raise ValueError(
-                    f"records of {group[0].mask.shape[1]} tokens do not belong to inputs of shape "
-                    f"{tuple(inputs.shape)}, which gives {num_tokens}"
-                )
+            for record in group:
+                if record.mask.shape[1] != num_tokens:
+                    raise ValueError(
+                        f"records of {record.mask.shape[1]} tokens do not belong to inputs of "
+                        f"shape {tuple(inputs.shape)}, which gives {num_tokens}"
+                    )
             per_image = torch.cat([self.saved(record, padding) for record in group])  # (S * T,)
             images_per_sample = sum(len(record.mask) for record in expected[key])
             saved.append(per_image.reshape(-1, images_per_sample).sum(dim=1))  # (S, T) -> (S,)
         return full.flops - torch.stack(saved).sum(dim=0).double()  # (D, S) -> (S,)
 
     def flops_at_rate(self, inputs: Tensor, rate: float) -> float:
-        """FLOPs of one sample where every dispatcher keeps the same share.
+        """FLOPs of one sample where every dispatcher keeps the same share, as on a CPU.
 
         Args:
             inputs: As :meth:`complete`.

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -87,6 +88,33 @@ def test_statistics_of_several_sizes_backbones_and_of_steps_that_broke_off():
     for name in ("backbone", "other"):
         assert 0 < metrics[f"dispatch/{name}.layers.1/rate_01_mlp"] < 1
     assert not any(layer.collectors for layer in dispatched_layers(model))
+
+
+class Ensemble(BaseModel):
+    """Two dispatched backbones of which none is the model's own, run by ``val_step``."""
+
+    def __init__(self):
+        super().__init__()
+        self.teacher, self.student = build(tiny_backbone()), build(tiny_backbone())
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        return [self.teacher(inputs), self.student(inputs)]
+
+
+def test_statistics_of_a_model_whose_backbones_have_other_names():
+    model = Ensemble().eval()
+    hook, runner, metrics = DispatchStatsHook(), SimpleNamespace(model=model), {}
+    hook.before_val_epoch(runner)
+    for size in (28, 32):
+        hook.before_val_iter(runner, 0)
+        model.val_step(dict(inputs=torch.randn(2, 3, size, size)))
+        hook.after_val_iter(runner, 0)
+    hook.after_val_epoch(runner, metrics)
+    assert metrics["dispatch/gflops"] > 0
+    assert {
+        "dispatch/teacher.layers.0/rate_00_mlp",
+        "dispatch/student.layers.0/rate_00_mlp",
+    } <= set(metrics)
 
 
 def test_nan_stops_the_run_and_keeps_the_last_checkpoint(digits_cfg):

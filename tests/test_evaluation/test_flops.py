@@ -180,6 +180,7 @@ def test_attention_at_full_length_is_charged_so(dispatch, monkeypatch):
     model = backbone(dispatch=dispatch)
     inputs = torch.rand(2, 3, 28, 28)
     packed = dispatched(model, inputs)
+    assert not any(record.padded for record in packed)
     for module in ("layers.records", "layers.dyt_encoder_layer"):
         monkeypatch.setattr(f"mmdyt.models.{module}.is_padded", lambda x: True)
     records = dispatched(model, inputs)
@@ -189,6 +190,8 @@ def test_attention_at_full_length_is_charged_so(dispatch, monkeypatch):
     unpadded = account.flops(records, inputs, padding=False)
     assert torch.equal(unpadded, account.flops(packed, inputs))
     assert (executed > unpadded).all()
+    mlp = backbone(dispatch="mlp")
+    assert not any(record.padded for record in dispatched(mlp, inputs)), "it has no attention"
 
 
 def test_two_dispatched_backbones_are_counted_apart():

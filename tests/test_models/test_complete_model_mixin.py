@@ -1,5 +1,7 @@
 """The two-forward loss of section 3.5 on mmpretrain's classifier."""
 
+import warnings
+
 import pytest
 import torch
 from mmpretrain.structures import DataSample
@@ -116,6 +118,11 @@ def test_what_would_train_nothing_or_at_random_is_told():
     del config["dyt"]
     plain = build(config)
     with pytest.warns(UserWarning, match=r"nothing reads their decisions.*collect_dispatch"):
+        plain.loss(*batch())
+    for layer in plain.backbone.layers:
+        layer.dispatcher.requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         plain.loss(*batch())
 
 

@@ -119,7 +119,7 @@ def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Modul
     models[released].load_state_dict(models[ours].state_dict(), assign=True)
     for layer in dispatched_layers(models[released]):
         layer.fixed_rules["mlp"] = released_way
-    if torch.device(args.device).type == "cpu":
+    if torch.device(args.device).type == "cpu" and args.dtype == torch.float32:
         models |= {name + PACKED: copy.deepcopy(models[name]) for name in (DENSE, ours)}
     return models
 

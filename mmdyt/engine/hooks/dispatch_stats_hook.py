@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import ExitStack
 
 import mmengine.dist as dist
@@ -82,8 +82,8 @@ class DispatchStatsHook(Hook):
             model = model.module
         if self._account is None or self._account.model is not model:
             self._account = CostAccount(model)
-        layers = Counter(layer.layer_index for layer in dispatched_layers(model))
-        self._shared = {index for index, count in layers.items() if count > 1}
+        indices = [layer.layer_index for layer in dispatched_layers(model)]
+        self._several = len(set(indices)) < len(indices)
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, float] = defaultdict(float)
 
@@ -95,7 +95,10 @@ class DispatchStatsHook(Hook):
         # What each pass of the backbone saw, and how many records there were before it.
         self._passes: list[tuple[Tensor, int]] = []
         handle = _backbone(model).register_forward_pre_hook(
-            lambda _module, args: self._passes.append((args[0], len(records)))
+            lambda _module, args, kwargs: self._passes.append(
+                (next(iter((*args, *kwargs.values()))), len(records))
+            ),
+            with_kwargs=True,
         )
         self._open.callback(handle.remove)
         self._records = records
@@ -104,7 +107,7 @@ class DispatchStatsHook(Hook):
         self._open.close()
         for record in self._records:
             name = f"rate_{record.layer:02d}_{record.branch}"
-            if record.layer in self._shared:
+            if self._several:
                 name = f"{record.module}/{name}"
             self._add(f"dispatch/{name}", record.rate())
         # Passes of one shape are charged together: a sample may have several of them.
@@ -146,6 +149,8 @@ class DispatchStatsHook(Hook):
 
 
 def _backbone(model: nn.Module) -> nn.Module:
+    """The part whose passes hold all dispatched layers."""
     backbone = getattr(model, "backbone", model)
     assert isinstance(backbone, nn.Module)
-    return backbone
+    whole = len(dispatched_layers(backbone)) == len(dispatched_layers(model))
+    return backbone if whole else model

@@ -186,8 +186,9 @@ class CompleteModelMixin:
         )
         if learned and torch.is_grad_enabled() and not rate.requires_grad:
             raise RuntimeError(
-                "the decisions have no gradient, as under mmengine's activation_checkpointing: "
-                "leave that out and set model.backbone.with_cp=True"
+                "the decisions have no gradient, as under mmengine's activation_checkpointing "
+                "(leave that out and set model.backbone.with_cp=True) or inside "
+                "dispatch_mode(model, 'complete')"
             )
 
     def distill_mask(self, logits: Tensor, data_samples: list) -> Tensor | None:

@@ -43,13 +43,16 @@ class PromptedViT(DyTViT):
         **kwargs: As ``DyTViT``.
 
     Raises:
-        ValueError: If ``num_prompts`` is below 1 or ``prompt_depth`` unknown.
+        ValueError: If ``num_prompts`` is below 1, ``prompt_depth`` unknown or
+            ``rel_pos_bias`` set.
     """
 
     layer_class = PromptedEncoderLayer
 
     def __init__(self, *args, num_prompts: int = 10, prompt_depth: str = "deep", **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        if kwargs.get("rel_pos_bias"):
+            raise ValueError("backbone.rel_pos_bias has no place for prompts: leave it out")
         check_integer("backbone.num_prompts", num_prompts, "[1, inf)")
         check_choice("backbone.prompt_depth", prompt_depth, DEPTHS)
         self.num_prompts = num_prompts

@@ -28,7 +28,7 @@ class TokenSizes:
 class ToMeEncoderLayer(DyTEncoderLayer):
     """A layer that merges ``r`` tokens between attention and MLP.
 
-    The MLP may be dispatched: its dispatcher sees, and its record tells of,
+    The MLP may be dispatched: its dispatcher sees, and its record covers,
     the tokens that are left.
     """
 

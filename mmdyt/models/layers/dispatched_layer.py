@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmdyt.models.layers import rules
-from mmdyt.models.layers.noise import is_noisy
+from mmdyt.models.layers.noise import draws_random
 from mmdyt.models.layers.records import record_decision
 from mmdyt.models.layers.variants import VARIANTS
 from mmdyt.ops import keep_prefix
@@ -49,17 +49,15 @@ class DispatchedLayer(nn.Module):
         dispatcher (ModuleDict): Dispatchers by branch.
         dispatch_mode (str): ``'dynamic'``, ``'complete'`` or ``'masked'``; set
             through :func:`mmdyt.models.utils.dispatch_mode`.
-        with_cp (bool): Whether the backward pass computes the branches again
-            instead of keeping their activations. Dispatchers and adapters are
-            not repeated: a decision is taken once.
+        with_cp (bool): Whether the backward pass computes the branches, but
+            not the decisions, again instead of keeping their activations.
         fixed_rules (dict[str, Rule]): Rules by branch, set from outside: in
             place of ``skipping``, or of ``dense`` where there is no dispatcher.
-        collectors (list): Who wants the records; managed by
+        collectors (list): Receivers of the records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
 
     Raises:
-        ValueError: If ``dispatch`` is none of this layer's variants, or a
-            dispatched variant has no dispatcher config.
+        ValueError: If ``dispatch`` is no variant of this layer or has no dispatcher.
     """
 
     supported_variants: tuple[str | None, ...] = tuple(VARIANTS)
@@ -95,7 +93,8 @@ class DispatchedLayer(nn.Module):
             TypeError: If the layer is of another class, a subclass of the
                 host's included: it would compute something else.
         """
-        host = next(base for base in cls.__mro__ if not issubclass(base, DispatchedLayer))
+        bases = (base for base in cls.__mro__ if issubclass(base, nn.Module))
+        host = next(base for base in bases if not issubclass(base, DispatchedLayer))
         if type(layer) is not host:
             raise TypeError(f"{cls.__name__} adopts {host.__name__}, not {type(layer).__name__}")
         layer.__class__ = cls
@@ -153,8 +152,8 @@ class DispatchedLayer(nn.Module):
     def run_branch(self, name: str, x: Tensor) -> Tensor:
         """Run one branch: ``x + Adapter(x) + M * Block(x)``, paper equation 2."""
         mask = self.decide(name, x)
-        # x + Adapter(x) + M * Block(x)
-        return self.rule(name, mask)(self, name, self.plus_adapter(name, x), x, mask)
+        base = self.plus_adapter(name, x)  # x + Adapter(x)
+        return self.rule(name, mask)(self, name, base, x, mask)  # + M * Block(x)
 
     def plus_adapter(self, name: str, x: Tensor) -> Tensor:
         """``x + Adapter(x)``; a branch without an adapter leaves ``x`` as it is."""
@@ -184,8 +183,9 @@ class DispatchedLayer(nn.Module):
         if not self.training and self.dispatch_mode == "dynamic":
             return self.fixed_rules.get(name, rules.skipping)
         # Dropout would draw other noise for some tokens, and stochastic depth draws an image's.
-        apart = name in self.token_wise and not is_noisy(self.get_submodule(self.token_wise[name]))
-        return rules.active_only if apart and torch.is_grad_enabled() else rules.masked
+        part = self.token_wise.get(name)
+        token_wise = part is not None and not draws_random(self.get_submodule(part))
+        return rules.active_only if token_wise and torch.is_grad_enabled() else rules.masked
 
     def branch(self, name: str) -> Branch:
         """``Block`` itself, a function of tokens and :class:`TokenSelection`."""

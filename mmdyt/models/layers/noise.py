@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 
-def is_noisy(module: nn.Module) -> bool:
+def draws_random(module: nn.Module) -> bool:
     """Whether a dropout or stochastic depth inside a module draws random numbers now."""
     return any(
         part.training and (part.p if isinstance(part, _DropoutNd) else part.drop_prob) > 0

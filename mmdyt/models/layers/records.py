@@ -1,4 +1,4 @@
-"""Tell those who collect what a dispatcher decided."""
+"""Records of dispatcher decisions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def record_decision(
         UserWarning: Where a decision that trains has no collector.
     """
     if not layer.collectors:
-        if mask.requires_grad and not is_traced():
+        trains = any(param.requires_grad for param in layer.dispatcher[name].parameters())
+        if trains and mask.requires_grad and not is_traced():
             warnings.warn(NOBODY_COLLECTS, stacklevel=2)
         return
     has_adapter = name in layer.adapter
@@ -50,7 +51,7 @@ def record_decision(
         layer.num_prefix,
         extra=statistics(x) if statistics is not None else {},
         mode=layer.dispatch_mode,
-        padded=is_padded(x),
+        padded=name not in layer.token_wise and is_padded(x),
     )
     for collector in layer.collectors:
         collector.records.append(replace(record, module=collector.module))

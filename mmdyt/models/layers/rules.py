@@ -1,4 +1,4 @@
-"""How ``M * Block(x)`` is computed: functions of one signature.
+"""How ``M * Block(x)`` is computed and added: functions of one signature.
 
 Each takes the layer, the name of one of its branches, the stream that the
 adapter has been added to (``base = x + Adapter(x)``), the stream ``x`` before

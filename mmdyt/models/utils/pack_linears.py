@@ -22,8 +22,9 @@ def pack_linears(model: nn.Module) -> int:
     of their own.
 
     Args:
-        model: Any model; it is changed in place. Without oneDNN its layers are
-            left alone.
+        model: Any model that calls its linear layers; it is changed in place.
+            Those whose host reads the weights itself, as mmpretrain's BEiT
+            does, cannot be packed. Without oneDNN the layers are left alone.
 
     Returns:
         How many layers were packed.
