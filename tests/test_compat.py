@@ -71,7 +71,7 @@ def test_opt_out_gives_the_host_error_back():
 
 # A healthy install: a package tree with the files that the wheel forgot and an
 # mmcv that mmaction accepts, before the installed ones on the path.
-def healthy(tmp_path, version: str, drn: bool) -> str:
+def healthy(tmp_path, version: str, drn: bool) -> dict[str, str]:
     package = tmp_path / "mmaction"
     (package / "models/localizers/drn").mkdir(parents=True)
     (package / "__init__.py").write_text("import mmcv; SEEN = mmcv.__version__")
@@ -86,16 +86,13 @@ def healthy(tmp_path, version: str, drn: bool) -> str:
     info = tmp_path / f"mmaction2-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mmaction2\nVersion: {version}\n")
-    return f"""
-        import sys; sys.path.insert(0, {str(tmp_path)!r})
-        import mmcv
-    """
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPO)])}
 
 
 def test_healthy_install_is_untouched(tmp_path):
     result = run(
-        healthy(tmp_path, "1.2.0", drn=True)
-        + """
+        """
+        import sys, mmcv
         mmcv.__version__ = "2.1.0"
         from mmdyt.compat import heal_mmaction
         before = list(sys.meta_path)
@@ -103,7 +100,8 @@ def test_healthy_install_is_untouched(tmp_path):
         assert sys.meta_path == before and "mmaction" not in sys.modules
         from mmaction.models.localizers import DRN
         assert DRN.real
-        """
+        """,
+        **healthy(tmp_path, "1.2.0", drn=True),
     )
     assert result.returncode == 0, result.stderr
     assert "MMDYT_NO_COMPAT" not in result.stderr
@@ -111,8 +109,8 @@ def test_healthy_install_is_untouched(tmp_path):
 
 def test_real_drn_wins_where_only_the_version_is_refused(tmp_path):
     result = run(
-        healthy(tmp_path, "1.2.0", drn=True)
-        + """
+        """
+        import sys, mmcv
         mmcv.__version__ = "2.3.9"
         from mmdyt.compat import heal_mmaction
         assert heal_mmaction() is True
@@ -120,7 +118,8 @@ def test_real_drn_wins_where_only_the_version_is_refused(tmp_path):
         assert mmaction.SEEN == "2.1.0" and mmcv.__version__ == "2.3.9"
         from mmaction.models.localizers import DRN
         assert DRN.real
-        """
+        """,
+        **healthy(tmp_path, "1.2.0", drn=True),
     )
     assert result.returncode == 0, result.stderr
 
@@ -128,14 +127,15 @@ def test_real_drn_wins_where_only_the_version_is_refused(tmp_path):
 @pytest.mark.parametrize("mmaction, mmcv", [("1.3.0", "2.3.6"), ("1.2.0", "2.9.0")])
 def test_untested_versions_keep_their_own_check(tmp_path, mmaction, mmcv):
     result = run(
-        healthy(tmp_path, mmaction, drn=True)
-        + f"""
+        f"""
+        import sys, mmcv
         mmcv.__version__ = {mmcv!r}
         from mmdyt.compat import heal_mmaction
         assert heal_mmaction() is False
         import mmaction
         assert mmaction.SEEN == {mmcv!r}
-        """
+        """,
+        **healthy(tmp_path, mmaction, drn=True),
     )
     assert result.returncode == 0, result.stderr
 

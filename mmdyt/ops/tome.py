@@ -53,12 +53,12 @@ def bipartite_soft_matching(metric: Tensor, r: int, num_prefix: int) -> Matching
         scores = metric[:, src] @ metric[:, dst].transpose(1, 2)  # (B, N_src, N_dst)
         best, partner = scores.max(dim=-1)  # (B, N_src)
         order = best.argsort(dim=-1, descending=True)
-        vanishing, staying = order[:, :r], order[:, r:].sort(dim=-1).values
+        merged, unmerged = order[:, :r], order[:, r:].sort(dim=-1).values
         kept = torch.cat(
-            [prefix.expand(batch, -1), src[staying], dst.expand(batch, -1)], dim=1
+            [prefix.expand(batch, -1), src[unmerged], dst.expand(batch, -1)], dim=1
         )  # (B, N - r)
         first_dst = num_prefix + len(src) - r
-        return Matching(kept, src[vanishing], first_dst + partner.gather(1, vanishing))
+        return Matching(kept, src[merged], first_dst + partner.gather(1, merged))
 
 
 def merge_tokens(x: Tensor, size: Tensor, matching: Matching) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,7 @@ def merge_tokens(x: Tensor, size: Tensor, matching: Matching) -> tuple[Tensor, T
         return _pick(x, matching.kept), size.gather(1, matching.kept)
     kept_size, merged_size = size.gather(1, matching.kept), size.gather(1, matching.merged)
     new_size = kept_size.scatter_add(1, matching.into, merged_size)
-    # Convex weights instead of a sum and a division leave lone tokens exact.
+    # Convex weights instead of a sum and a division leave unmerged tokens exact.
     share = (kept_size / new_size).to(x.dtype).unsqueeze(-1)
     given = (merged_size / new_size.gather(1, matching.into)).to(x.dtype).unsqueeze(-1)
     into = matching.into.unsqueeze(-1).expand(-1, -1, x.shape[-1])
