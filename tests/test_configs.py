@@ -91,6 +91,16 @@ def test_every_config_names_a_complete_run(subtests):
             assert path.read_text().startswith('"""'), "the file does not say what it is"
 
 
+def test_an_objective_of_dispatch_stands_only_where_there_is_dispatch(subtests):
+    """Anywhere else it has no effect, and the model warns."""
+    for path in LEAVES:
+        model = load(path).model
+        backbone = model.get("backbone", {})
+        dispatch = backbone.get("module", backbone).get("dispatch", "mlp")
+        with subtests.test(name(path)):
+            assert dispatch is not None or model.get("dyt") is None
+
+
 def test_every_part_of_an_image_run_exists(subtests):
     for path in IMAGE_LEAVES:
         with subtests.test(name(path)):

@@ -11,5 +11,6 @@ model = dict(
         drop_rate=0.1,
         targets=[dict(type="qkv")],
         module=dict(_base_.model.backbone, dispatch=None, adapter=None),
-    )
+    ),
+    dyt=None,
 )

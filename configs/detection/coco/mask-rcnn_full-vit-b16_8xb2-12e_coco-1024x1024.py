@@ -2,4 +2,4 @@
 
 _base_ = "mask-rcnn_dyt-vit-b16_8xb2-12e_coco-1024x1024.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="full")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="full")

@@ -2,4 +2,4 @@
 
 _base_ = "mask-rcnn_dyt-vit-b16_8xb2-12e_coco-512x512.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")

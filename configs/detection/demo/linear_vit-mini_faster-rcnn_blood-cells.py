@@ -2,4 +2,4 @@
 
 _base_ = "dyt_vit-mini_faster-rcnn_blood-cells.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")

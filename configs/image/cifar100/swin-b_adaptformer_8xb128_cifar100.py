@@ -2,4 +2,4 @@
 
 _base_ = "swin-b_dyt_8xb128_cifar100.py"
 
-model = dict(backbone=dict(dispatch=None))
+model = dict(backbone=dict(dispatch=None), dyt=None)

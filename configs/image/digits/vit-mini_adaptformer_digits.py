@@ -2,4 +2,4 @@
 
 _base_ = "vit-mini_dyt_digits.py"
 
-model = dict(backbone=dict(dispatch=None))
+model = dict(backbone=dict(dispatch=None), dyt=None)

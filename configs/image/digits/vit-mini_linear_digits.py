@@ -2,4 +2,4 @@
 
 _base_ = "vit-mini_dyt_digits.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")

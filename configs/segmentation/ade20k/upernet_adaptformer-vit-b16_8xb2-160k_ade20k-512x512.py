@@ -2,4 +2,4 @@
 
 _base_ = "upernet_dyt-vit-b16_8xb2-160k_ade20k-512x512.py"
 
-model = dict(backbone=dict(dispatch=None))
+model = dict(backbone=dict(dispatch=None), dyt=None)

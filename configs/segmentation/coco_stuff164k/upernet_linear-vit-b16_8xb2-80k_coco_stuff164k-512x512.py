@@ -2,4 +2,4 @@
 
 _base_ = "upernet_dyt-vit-b16_8xb2-80k_coco_stuff164k-512x512.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")

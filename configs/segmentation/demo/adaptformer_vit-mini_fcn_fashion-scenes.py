@@ -2,4 +2,4 @@
 
 _base_ = "dyt_vit-mini_fcn_fashion-scenes.py"
 
-model = dict(backbone=dict(dispatch=None))
+model = dict(backbone=dict(dispatch=None), dyt=None)

@@ -2,4 +2,4 @@
 
 _base_ = "dyt_vit-b16_8xb16-12e_kinetics400.py"
 
-model = dict(backbone=dict(dispatch=None))
+model = dict(backbone=dict(dispatch=None), dyt=None)

@@ -2,4 +2,4 @@
 
 _base_ = "dyt_vit-b16_8xb16-50e_sthv2.py"
 
-model = dict(backbone=dict(dispatch=None, adapter=None), tuning="linear")
+model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")
