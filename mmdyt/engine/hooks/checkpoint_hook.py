@@ -188,8 +188,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-        best = getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values()
-        self.file_backend.keep((self.last_ckpt, *best))
+        best = getattr(self, "best_ckpt_path_dict", {"": getattr(self, "best_ckpt_path", None)})
+        self.file_backend.keep((self.last_ckpt, *best.values()))
         # For the run that resumes from here, if a kill comes before they are deleted.
         outdated = [path.name for path in self.file_backend.outdated]
         runner.message_hub.update_info(OUTDATED, outdated)

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
+from mmengine.registry import TASK_UTILS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
 # Keys of training, of initialisation and of how a test runs: the model computes the same.
@@ -22,7 +22,9 @@ NORMALISATION = ("mean", "std", "to_rgb", "bgr_to_rgb", "rgb_to_bgr", "format_sh
 
 def registered_name(cls: type) -> str:
     """Name of a model part or initialiser in its registry, such as ``'mmdyt.DyTViT'``."""
-    for registry in (ROOT_MODELS, *ROOT_MODELS.children.values()):
+    registries = [ROOT_MODELS, *ROOT_MODELS.children.values()]
+    registries += [TASK_UTILS, *TASK_UTILS.children.values()]  # anchors and samplers of detectors
+    for registry in registries:
         for name, found in registry.module_dict.items():
             if found is cls:
                 return f"{registry.scope}.{name}"
