@@ -135,9 +135,7 @@ def _guarded(loader: Callable, local: bool) -> Callable:
     @functools.wraps(loader)
     def load(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
         if os.environ.get(OPT_IN) == "1":
-            print_log(
-                f"{OPT_IN}=1: code that {filename} names is run", "current", logging.WARNING
-            )
+            print_log(f"{OPT_IN}=1: code that {filename} names is run", "current", logging.WARNING)
             return loader(filename, map_location=map_location, **kwargs)
         if local:
             loaded = load_data(filename, map_location)

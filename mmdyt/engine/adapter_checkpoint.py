@@ -141,7 +141,7 @@ def _refuse_scope(scope: str, file: str) -> None:
 
 
 def _refuse_unknown_types(config: Any, file: str) -> None:
-    """Refuse names that are not registered: mmengine's registries would import them, from a file."""
+    """Refuse names that are not registered: mmengine would import what they point to."""
     known = {*NMS, *_registered()}
     for key, name in _names(config):
         if key == "_scope_":

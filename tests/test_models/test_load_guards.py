@@ -205,10 +205,10 @@ def test_training_starts_from_parts_that_are_whole(complete, tmp_path, monkeypat
     name = "backbone.layers.0.adapter.mlp.down.weight"
     assert torch.equal(other_task.get_parameter(name), model.get_parameter(name))
     adapter = dict(type="mmdyt.BottleneckAdapter", scale=1.0)
-    told: list[str] = []
-    monkeypatch.setattr(load_guards, "print_log", lambda message, *_: told.append(message))
+    logged: list[str] = []
+    monkeypatch.setattr(load_guards, "print_log", lambda message, *_: logged.append(message))
     load_checkpoint(start(tiny_classifier(dict(adapter=adapter))), file)
-    assert "another model: backbone.adapter.scale: 0.1 in the file, 1.0 in the model" in told[0]
+    assert "another model: backbone.adapter.scale: 0.1 in the file, 1.0 in the model" in logged[0]
 
     plain = {f"backbone.{key}": tensor for key, tensor in plain_vit().items()}
     torch.save(dict(state_dict=plain), tmp_path / "plain.pth")
