@@ -30,8 +30,8 @@ INTEGRATIONS = "mmdyt.integrations."
 SCOPES = ("mmengine", "mmdyt", "mmpretrain", "mmseg", "mmaction", "mmdet")
 # What models build their parts from, in each scope.
 PARTS = (ROOT_MODELS, TASK_UTILS, WEIGHT_INITIALIZERS)
-# Names of mmcv's functions in test_cfg.nms, which mmcv evaluates as code.
-NMS = ("nms", "soft_nms")
+# Parts of detectors that are no registry's but mmcv.ops's; mmcv evaluates the name in nms as code.
+OPS = ("nms", "soft_nms", "RoIAlign", "RoIPool")
 
 
 def save_adapter(
@@ -142,7 +142,7 @@ def _refuse_scope(scope: str, file: str) -> None:
 
 def _refuse_unknown_types(config: Any, file: str) -> None:
     """Refuse names that are not registered: mmengine would import what they point to."""
-    known = {*NMS, *_registered()}
+    known = {*OPS, *_registered()}
     for key, name in _names(config):
         if key == "_scope_":
             _refuse_scope(name, file)
