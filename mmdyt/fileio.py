@@ -24,6 +24,7 @@ from mmdyt.weights_only import guard_loaders
 
 ADAPTER_FORMAT = "mmdyt-adapter-2"
 ADAPTER_META = "mmdyt_adapter"
+CONFIG_META = "mmdyt_config"
 _TEMPORARY = re.compile(r"\..+\.writing-(?P<host>.+)-(?P<pid>\d+)(\.\w+)?")
 _DAY = 24 * 3600.0
 
@@ -182,7 +183,7 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         map_location: Device of the tensors. Defaults to ``None``, the CPU.
 
     Returns:
-        ``dict(state_dict=..., meta=...)``. What an adapter file says of itself
+        ``dict(state_dict=..., meta=...)``. What a file says of its model
         also stands in the ``_metadata`` of its ``state_dict``, which every
         loader hands on to the model's load hooks.
 
@@ -190,10 +191,11 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or of another format.
     """
-    if not Path(filename).is_file():
+    path = Path(filename).expanduser()
+    if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {filename}")
     try:
-        with safe_open(filename, framework="pt", device=str(map_location or "cpu")) as file:
+        with safe_open(path, framework="pt", device=str(map_location or "cpu")) as file:
             names = file.keys()
             state_dict: Any = OrderedDict((name, file.get_tensor(name)) for name in names)
             meta = json.loads((file.metadata() or {}).get("meta", "{}"))
@@ -201,6 +203,8 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         raise ValueError(f"{filename} is not a complete safetensors file: {error}") from error
     if meta.get("format", "").startswith("mmdyt-adapter"):
         state_dict._metadata = {"": {ADAPTER_META: dict(meta, file=str(filename))}}
+    elif CONFIG_META in meta:  # of a whole model, see tools/model_converters/publish.py
+        state_dict._metadata = {"": {CONFIG_META: meta[CONFIG_META]}}
     return dict(state_dict=state_dict, meta=meta)
 
 

@@ -14,7 +14,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,8 +87,7 @@ def load_data(file: str | Path, map_location: Any = None) -> Any:
         )
     try:
         if hasattr(torch.serialization, "safe_globals"):
-            harmless: list = [(value, name) for name, value in HARMLESS.items()]
-            with torch.serialization.safe_globals(harmless):
+            with _harmless():
                 return torch.load(path, map_location=map_location, weights_only=True)
         reader: Any = SimpleNamespace(Unpickler=_DataUnpickler, __name__="data")
         return torch.load(path, map_location=map_location, pickle_module=reader)
@@ -110,6 +109,14 @@ def _refusal(file: str | Path, error: Exception) -> str:
     )
 
 
+def _harmless() -> AbstractContextManager:
+    """Let ``weights_only`` read what mmengine writes; torch before 2.5 cannot."""
+    if not hasattr(torch.serialization, "safe_globals"):
+        return nullcontext()
+    harmless: list = [(value, name) for name, value in HARMLESS.items()]
+    return torch.serialization.safe_globals(harmless)
+
+
 @contextmanager
 def _weights_only() -> Iterator[None]:
     """Force ``weights_only`` in every ``torch.load`` of this process for a while."""
@@ -127,16 +134,14 @@ def _weights_only() -> Iterator[None]:
 def _guarded(loader: Callable, local: bool) -> Callable:
     @functools.wraps(loader)
     def load(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
-        if os.environ.get(OPT_IN):
-            print_log(
-                f"{OPT_IN} is set: code that {filename} names is run", "current", logging.WARNING
-            )
+        if os.environ.get(OPT_IN) == "1":
+            print_log(f"{OPT_IN}=1: code that {filename} names is run", "current", logging.WARNING)
             return loader(filename, map_location=map_location, **kwargs)
         if local:
             loaded = load_data(filename, map_location)
         else:
             try:
-                with _weights_only():
+                with _weights_only(), _harmless():
                     loaded = loader(filename, map_location=map_location, **kwargs)
             except pickle.UnpicklingError as error:
                 raise ValueError(_refusal(filename, error)) from error

@@ -76,6 +76,11 @@ def test_a_crafted_file_runs_nothing(tmp_path, loader, old_torch, monkeypatch):
     with pytest.raises(ValueError, match=r"getattr.*is no statistic of a log"):
         loader(file)
     assert not made.exists()
+    for setting in ("0", "", "false"):
+        monkeypatch.setenv(weights_only.OPT_IN, setting)
+        torch.save(dict(state(), evil=Touch(made)), file)
+        with pytest.raises(ValueError, match="holds more than data"):
+            loader(file)
 
     torch.save(dict(state_dict=state(), meta=dict(trusted=Touch(made))), file)
     monkeypatch.undo()
@@ -99,6 +104,11 @@ def test_other_schemes_are_forced_too(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="holds more than data"):
         guarded("http://nowhere/crafted.pth")
     assert not made.exists() and weights_only._FORCE not in os.environ
+    if not hasattr(torch.serialization, "safe_globals"):
+        return
+    history = HistoryBuffer([1.0], [1])  # what mmengine writes is data there too
+    torch.save(dict(state_dict=state(), message_hub=dict(loss=history)), tmp_path / "crafted.pth")
+    assert guarded("http://nowhere/crafted.pth")["message_hub"]["loss"].mean() == 1.0
 
 
 def test_what_mmengine_writes_is_data(tmp_path, old_torch):

@@ -61,7 +61,8 @@ class SeededDataset(Dataset):
     it nor on what that worker loaded before: a resumed run draws what the
     uninterrupted one drew, and so do runs with other numbers of workers.
 
-    Everything else is the data set's own.
+    Everything else is the data set's own, also what is set from outside, such as its
+    ``pipeline`` by mmpretrain's ``SwitchRecipeHook``.
 
     Args:
         dataset: A data set that is indexed by :class:`NumberedIndex`.
@@ -89,6 +90,10 @@ class SeededDataset(Dataset):
 
     def __getattr__(self, name: str) -> Any:
         return _of_wrapped(self, "dataset", name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = name in ("dataset", "seed", "rank")
+        object.__setattr__(self if own else self.dataset, name, value)
 
 
 def seed_samples(loader: DataLoader, seed: int) -> NumberedSampler | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import DefaultScope
+from mmengine.registry import TASK_UTILS, WEIGHT_INITIALIZERS, DefaultScope
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 import mmdyt
@@ -21,9 +23,15 @@ import mmdyt.models
 from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.models.utils.load_guards import pretrained_inits
-from mmdyt.models.utils.model_config import plain_config, registered_class
+from mmdyt.models.utils.model_config import plain_config
 
 INTEGRATIONS = "mmdyt.integrations."
+# Whose registries a file may name.
+SCOPES = ("mmengine", "mmdyt", "mmpretrain", "mmseg", "mmaction", "mmdet")
+# What models build their parts from, in each scope.
+PARTS = (ROOT_MODELS, TASK_UTILS, WEIGHT_INITIALIZERS)
+# Parts of detectors that are no registry's but mmcv.ops's; mmcv evaluates the name in nms as code.
+OPS = ("nms", "soft_nms", "RoIAlign", "RoIPool")
 
 
 def save_adapter(
@@ -47,7 +55,8 @@ def save_adapter(
         base: :func:`mmdyt.models.utils.frozen_base.fingerprint` of the frozen
             part, if known. Defaults to ``None``: computed here.
         **meta: Further facts for the reader, such as ``config`` (a file name)
-            and ``dataset_meta`` (mmengine's ``dict(classes=...)``).
+            and ``dataset_meta`` (mmengine's ``dict(classes=...)``), by default the
+            model's attribute of that name.
 
     Raises:
         TypeError: If the model is none of mmdyt's.
@@ -56,6 +65,7 @@ def save_adapter(
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
         )
+    meta.setdefault("dataset_meta", getattr(model, "dataset_meta", None))
     own, frozen = split_state(model, state_dict)
     scope = DefaultScope.get_current_instance()
     facts = dict(
@@ -87,7 +97,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
     Raises:
         FileNotFoundError: If there is no adapter file.
         ValueError: If the file is damaged or no adapter file, asks for a class
-            that is not registered, or was trained on another base.
+            or a scope that is not registered, or was trained on another base.
     """
     meta = load_from_safetensors(str(adapter_file))["meta"]
     if meta.get("format") != ADAPTER_FORMAT:
@@ -98,6 +108,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
     if meta["integration"].startswith(INTEGRATIONS):  # nothing else that a file names is imported
         importlib.import_module(meta["integration"])
     config = ConfigDict(ast.literal_eval(meta["model"]))  # detectors read theirs as attributes
+    _refuse_scope(meta["scope"], str(adapter_file))
     if base is not None:
         _set_base(config, str(base))
     with DefaultScope.overwrite_default_scope(meta["scope"]):
@@ -123,28 +134,43 @@ def _set_base(config: dict, base: str) -> None:
     config["backbone"].get("module", config["backbone"])["init_cfg"] = init_cfg
 
 
-def _refuse_unknown_types(config: Any, file: str) -> None:
-    """Refuse what mmengine's registry would import by a dotted name, from a file.
+def _refuse_scope(scope: str, file: str) -> None:
+    """Refuse a scope whose package mmengine would import."""
+    if scope not in SCOPES:
+        raise ValueError(f"{file} asks for scope={scope!r}; the scopes are {list(SCOPES)}")
 
-    Names without a dot are looked up only, the anchors and samplers of detectors in
-    registries of their own.
-    """
-    for name in _types(config):
-        if "." in name and registered_class(name) is None:
+
+def _refuse_unknown_types(config: Any, file: str) -> None:
+    """Refuse names that are not registered: mmengine would import what they point to."""
+    known = {*OPS, *_registered()}
+    for key, name in _names(config):
+        if key == "_scope_":
+            _refuse_scope(name, file)
+        elif name not in known:
             raise ValueError(
                 f"{file} asks for type={name!r}, which is no registered part of a model: import "
                 "the module that registers it first"
             )
 
 
-def _types(config: Any) -> Iterator[str]:
+def _registered() -> Iterator[str]:
+    """Names of the classes that models are made of, with and without their scopes."""
+    children = [child for root in PARTS for child in root.children.values()]
+    for registry in (*PARTS, *children, BATCH_AUGMENTS):
+        for name, found in registry.module_dict.items():
+            if inspect.isclass(found):  # not the functions that download models
+                yield from (name, f"{registry.scope}.{name}")
+
+
+def _names(config: Any) -> Iterator[tuple[str, str]]:
+    """What mmengine resolves in a config: ``type`` and ``_scope_``."""
     if isinstance(config, dict):
-        if "type" in config:
-            yield str(config["type"])
         for key, child in config.items():
-            # Names of modules, and initialisers, which have a registry of their own.
-            if key not in ("targets", "init_cfg"):
-                yield from _types(child)
+            if key in ("type", "_scope_"):
+                yield key, str(child)
+            # The targets of LoRA are patterns of module names.
+            elif key != "targets" or "LoRAModel" not in str(config.get("type")):
+                yield from _names(child)
     elif isinstance(config, (list, tuple)):
         for child in config:
-            yield from _types(child)
+            yield from _names(child)

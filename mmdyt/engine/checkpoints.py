@@ -10,9 +10,12 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 POINTER = "last_checkpoint"
+# As configs name it; those of lazy imports have the class itself.
+MMENGINE_HOOK = ("CheckpointHook", "mmengine.CheckpointHook", "mmengine.hooks.CheckpointHook")
 _NUMBERED = re.compile(r"(?!best_|\.).*_(\d+)\.pth")
 
 
@@ -55,7 +58,7 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
     wanted = next((path for path in candidates if path.is_file()), None)
     if wanted is not None and is_complete(wanted):
         return wanted
-    found = _numbered(work_dir) or _numbered(Path(named).parent)
+    found = _numbered(work_dir) or (_numbered(Path(named).parent) if named else [])
     if not found:
         return None
     reason = f"names {named!r}, which is no complete checkpoint" if named else "names no file"
@@ -80,7 +83,7 @@ def use_safe_checkpoints(cfg: Config) -> None:
     """
     default = dict(type="CheckpointHook", interval=1)  # mmengine's, where a config says nothing
     hook = (cfg.get("default_hooks") or {}).get("checkpoint", default)
-    if hook and hook["type"] in ("CheckpointHook", "mmengine.CheckpointHook"):
+    if hook and hook["type"] in (*MMENGINE_HOOK, CheckpointHook):
         own = dict(hook, type="mmdyt.CheckpointHook")
         cfg.merge_from_dict(dict(default_hooks=dict(checkpoint=own)))
 

@@ -38,7 +38,7 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def run() -> None:
-        if os.environ.get(SHOW_TRACEBACK):
+        if os.environ.get(SHOW_TRACEBACK) == "1":
             return main()
         try:
             main()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import logging
+import math
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmdyt.models.utils.model_config import plain_config
 
 # A longer schedule, other data workers, another device may follow; not these.
-COMPARED = ("model", "optim_wrapper")
+COMPARED = ("model", "data_preprocessor", "optim_wrapper")
 # Where weights first came from, and how a step is computed.
 FREE = ["init_cfg", "pretrained", "with_cp", "loss_scale"]
 FREE += ["optim_wrapper.type", "optim_wrapper.dtype"]
@@ -26,20 +29,27 @@ def read_config(text: str) -> dict[str, Any]:
             ``pretty_text`` writes them.
 
     Returns:
-        The assignments that are such literals.
+        The assignments that are such literals. A warning names what a resume
+        should compare and is none.
     """
     found = {}
     for statement in ast.parse(text).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             try:
                 value = ast.literal_eval(_CallsAsDicts().visit(statement.value))
-            except ValueError:  # such as a call in a config of lazy imports
+            except ValueError as error:  # such as a call in a config of lazy imports
+                if (name := statement.targets[0].id) in COMPARED:
+                    message = f"{name} of the checkpoint's config is not compared: {error}"
+                    print_log(message, "current", logging.WARNING)
                 continue
             found[statement.targets[0].id] = value
     return found
 
 
 class _CallsAsDicts(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Constant(math.inf) if node.id == "inf" else node
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if not isinstance(node.func, ast.Name) or node.func.id != "dict" or node.args:
@@ -60,12 +70,13 @@ def require_same_run(stored: str | None, cfg: Config) -> None:
     Raises:
         ValueError: Naming the keys that differ, with both values.
     """
-    theirs = read_config(stored or "")
+    # As text holds it: classes of lazy imports by their paths.
+    theirs, ours = read_config(stored or ""), cfg.to_dict()
     differences = []
     for name in COMPARED:
-        if name in theirs and name in cfg:
+        if name in theirs and name in ours:
             file = dict(_leaves(plain_config(theirs[name]), name))
-            run = dict(_leaves(plain_config(cfg[name]), name))
+            run = dict(_leaves(plain_config(ours[name]), name))
             differences += [
                 f"{key}: {file.get(key)!r} in the checkpoint, {run.get(key)!r} now"
                 for key in {**file, **run}
@@ -89,6 +100,8 @@ def _leaves(value: Any, path: str):
         for index, child in enumerate(value):
             yield from _leaves(child, f"{path}.{index}")
     else:
+        if path.endswith(".type"):  # with its scope, without it, or as the path of the class
+            value = str(value).rpartition(".")[2]
         yield path, list(value) if isinstance(value, tuple) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,7 @@ def require_checkpoint(path: str, key: str) -> None:
     """
     if ":" in path:
         return
+    path = os.path.expanduser(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"{key}: no checkpoint at {path}")
     if Path(path).stat().st_size == 0:

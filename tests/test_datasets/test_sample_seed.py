@@ -71,6 +71,9 @@ def test_an_infinite_sampler_goes_on_where_it_is_moved_to(num_workers):
 def test_wrappers_are_what_they_wrap_and_streams_are_left_alone():
     built, numbered = loader()
     assert built.dataset.name == "draws" and len(built.dataset) == SIZE
+    inner = built.dataset.dataset
+    built.dataset.name = "other"  # as hooks that switch the pipeline of a data set do
+    assert inner.name == built.dataset.name == "other" and "name" not in vars(built.dataset)
     assert len(numbered) == SIZE and numbered.seed == 0
     assert not hasattr(numbered, "skip") and hasattr(loader(InfiniteSampler)[1], "skip")
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import Runner, load_checkpoint
 
 import mmdyt
@@ -144,6 +145,11 @@ def test_a_run_writes_it_and_tests_from_it(digits_cfg, base, ema):
     cfg.resume = False
     Runner.from_cfg(cfg).train()  # a training may start from it
 
+    runner = Runner.from_cfg(digits_cfg.copy())
+    runner.model.get_parameter("backbone.ln1.weight").requires_grad_()
+    with pytest.raises(ValueError, match=r"1 parameters train that .*'peft' froze.*backbone\.ln1"):
+        runner.train()
+
 
 def lora(base, seed: int, **changes):
     torch.manual_seed(seed)
@@ -153,7 +159,7 @@ def lora(base, seed: int, **changes):
 
 
 def test_lora_is_an_adapter_too(base, tmp_path):
-    """mmpretrain's LoRAModel keeps its frozen part out of ``state_dict``."""
+    """The frozen part of mmpretrain's LoRAModel stays out of it."""
     model = lora(base, 0)
     model.init_weights()
     torch.nn.init.normal_(model.get_parameter(trainable_names(model)[1]))
@@ -265,15 +271,43 @@ def test_a_rounded_base_is_taken_and_another_one_is_not(trained, base, tmp_path)
 
 
 def test_a_crafted_file_builds_registered_model_parts_only(trained, tmp_path):
+    """mmengine would import any name, and mmcv evaluate that of a suppression of boxes."""
     _, file = trained
     content = load_from_safetensors(file)
-    for evil in ("os.system", "subprocess.Popen", "mmdyt.fileio.save_safetensors", "antigravity"):
-        config = dict(ast.literal_eval(content["meta"]["model"]), neck=dict(type=evil))
-        meta = content["meta"] | dict(model=repr(config))
+
+    def crafted(scope: str = "mmpretrain", init_cfg: object = None, **parts):
+        config = ast.literal_eval(content["meta"]["model"]) | parts
+        config["backbone"]["init_cfg"] = init_cfg
+        meta = content["meta"] | dict(model=repr(config), scope=scope)
         save_safetensors(tmp_path / "evil.safetensors", content["state_dict"], meta)
+        return mmdyt.load_adapter(tmp_path / "evil.safetensors")
+
+    made = tmp_path / "made"
+    for evil in ("os.system", "subprocess.Popen", "mmdyt.fileio.save_safetensors", "antigravity"):
         with pytest.raises(ValueError, match=rf"asks for type='{evil}'"):
-            mmdyt.load_adapter(tmp_path / "evil.safetensors")
-    assert "antigravity" not in sys.modules
+            crafted(neck=dict(type=evil))
+        for init_cfg in (dict(type=evil, command=f"touch {made}"), [dict(type=evil)]):
+            with pytest.raises(ValueError, match=rf"asks for type='{evil}'"):
+                crafted(init_cfg=init_cfg)
+    with pytest.raises(ValueError, match=r"asks for type=.exec\("):
+        crafted(test_cfg=dict(nms=dict(type=f"exec('import os; os.mkdir({str(made)!r})')")))
+    with pytest.raises(ValueError, match=r"scope='antigravity'; the scopes are \['mmengine'"):
+        crafted(scope="antigravity")
+    with pytest.raises(ValueError, match="scope='antigravity'"):
+        crafted(neck=dict(type="GlobalAveragePooling", _scope_="antigravity"))
+    assert "antigravity" not in sys.modules and not made.exists()
+
+
+def test_an_initialiser_given_as_a_class_is_stored_by_its_name(base, tmp_path):
+    """As configs of lazy imports give it."""
+    backbone = dict(init_cfg=[base["init_cfg"] | dict(type=PretrainedInit)])
+    model = build(config(backbone))
+    model.init_weights()
+    model.dataset_meta = dict(classes=["one"])
+    mmdyt.save_adapter(model, tmp_path / "lazy.safetensors")
+    again = mmdyt.load_adapter(tmp_path / "lazy.safetensors")
+    assert torch.equal(logits(again), logits(model))
+    assert again.dataset_meta == dict(classes=["one"])
 
 
 def test_other_files_are_refused_by_name(trained, tmp_path):

@@ -60,7 +60,12 @@ def test_a_flipped_bit_is_no_whole_checkpoint(tmp_path):
     assert not is_complete(tmp_path / path)
 
 
-def test_only_torn_checkpoints_are_refused_and_none_is_none(tmp_path):
+def test_only_torn_checkpoints_are_refused_and_none_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    write(tmp_path, "vit_20220622.pth")  # no business of a fresh work dir
+    assert newest_checkpoint(tmp_path / "run") is None
+    (tmp_path / "vit_20220622.pth").unlink()
     assert newest_checkpoint(tmp_path) is None
     write(tmp_path, "iter_4.pth", pointer=str(tmp_path / "iter_4.pth"))
     tear(tmp_path / "iter_4.pth")
@@ -93,6 +98,22 @@ def test_configs_of_the_task_libraries_get_the_hook_too():
     assert cfg.default_hooks.checkpoint is None
     with pytest.raises(ValueError, match=r"out_dir='s3://bucket' is no local folder"):
         CheckpointHook(out_dir="s3://bucket")
+    CheckpointHook(backend_args=None)
+    with pytest.raises(ValueError, match=r"backend_args=\{'backend': 'petrel'\}"):
+        CheckpointHook(backend_args=dict(backend="petrel"))
+
+
+def test_a_best_checkpoint_that_is_written_again_stays(digits_cfg):
+    """Two validations at one epoch, as where a resume validates first."""
+    digits_cfg.default_hooks.checkpoint.save_best = "accuracy/top1"
+    runner = Runner.from_cfg(changed(digits_cfg))
+    runner.train()
+    hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+    for accuracy in (200.0, 300.0):
+        hook._save_best_checkpoint(runner, {"accuracy/top1": accuracy})
+        best = [path.name for path in Path(runner.work_dir).glob("best_*")]
+        assert best == ["best_accuracy_top1_epoch_2.pth"]
+        assert is_complete(Path(runner.work_dir, "epoch_2.pth"))
 
 
 def test_a_resume_past_a_torn_file_says_so_and_a_new_run_sets_aside(digits_cfg):

@@ -38,6 +38,9 @@ def test_an_error_is_one_line_and_a_hint(monkeypatch):
     with pytest.raises(SystemExit) as stop:
         fail(SystemExit(130))()
     assert stop.value.code == 130
+    monkeypatch.setenv(SHOW_TRACEBACK, "0")
+    with pytest.raises(SystemExit, match="0 shows no traceback"):
+        fail(ValueError("0 shows no traceback"))()
     monkeypatch.setenv(SHOW_TRACEBACK, "1")
     with pytest.raises(ValueError):
         fail(ValueError("as it is"))()

@@ -9,7 +9,9 @@ from mmengine import Config
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from mmpretrain.structures import DataSample
 
+from mmdyt.evaluation import CostAccount
 from mmdyt.models.utils import collect_dispatch, dispatch_mode, trainable_names
+from mmdyt.models.utils.freeze import added_names
 from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, tiny_classifier
 
 FOLDER = Path(__file__).parents[2] / "configs" / "_base_" / "tuning"
@@ -135,7 +137,7 @@ def test_an_unknown_tuning_names_the_choices():
 # --- LoRA ---------------------------------------------------------------------------------
 
 
-def test_a_lora_checkpoint_holds_lora_and_head_and_resumes(tmp_path):
+def test_a_lora_checkpoint_holds_the_whole_model(tmp_path):
     torch.save(dict(state_dict=plain_state()), tmp_path / "plain.pth")
     init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "plain.pth"), prefix="backbone.")
     model = method("lora", init_cfg)
@@ -144,14 +146,43 @@ def test_a_lora_checkpoint_holds_lora_and_head_and_resumes(tmp_path):
         if param.requires_grad:
             torch.nn.init.normal_(param, std=0.2)
     saved = get_state_dict(model)  # what mmengine's runner writes
-    assert set(saved) == HEAD | EXPECTED["lora"]
+    assert set(saved) == {name for name, _ in model.named_parameters()}
 
-    again = method("lora", init_cfg)
+    again = method("lora")  # on another base
     again.init_weights()
     load_state_dict(again, saved, strict=True)
     images = torch.randn(2, 3, 28, 28)
     with torch.no_grad():
         assert torch.equal(again.eval()(images), model.eval()(images))
+
+
+def lora(module: dict):
+    wrapper = dict(type="mmpretrain.LoRAModel", module=module, rank=2, targets=[dict(type="qkv")])
+    return build(tiny_classifier() | dict(backbone=wrapper))
+
+
+def test_lora_around_a_dispatching_backbone_is_saved_and_costed():
+    model = lora(tiny_backbone()).eval()
+    names = set(trainable_names(model))
+    assert any("lora_up" in name for name in names) and any("adapter" in name for name in names)
+    assert names <= model.state_dict().keys() and added_names(model) <= model.state_dict().keys()
+    images = torch.randn(2, 3, 28, 28)
+    with torch.no_grad(), collect_dispatch(model) as records:
+        model(images)
+    assert (CostAccount(model).flops(records, images) > 0).all()
+
+
+def test_lora_takes_no_part_of_a_base(tmp_path):
+    """It loads in its constructor, before any hook of the model."""
+    state = build(tiny_backbone(dispatch=None, adapter=None)).state_dict()
+    part = {name: tensor for name, tensor in state.items() if not name.startswith("layers.1.")}
+    torch.save(part, tmp_path / "part.pth")
+    init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "part.pth"))
+    with pytest.raises(ValueError, match=r"12 missing: layers\.1"):
+        lora(tiny_backbone(dispatch=None, adapter=None, init_cfg=init_cfg))
+    plain = dict(type="VisionTransformer", arch=TINY_ARCH, img_size=28, patch_size=4)
+    with pytest.raises(ValueError, match=r"'VisionTransformer' would take.*mmdyt\.DyTViT"):
+        lora(plain | dict(init_cfg=init_cfg))
 
 
 # --- VPT ----------------------------------------------------------------------------------

@@ -4,9 +4,13 @@ import pytest
 import torch
 from mmengine.runner import load_checkpoint
 
+from mmdyt.engine.run_checks import require_checkpoint
+from mmdyt.integrations.mmpretrain import DyTImageClassifier
+from mmdyt.models.utils import load_guards
 from mmdyt.models.utils.frozen_base import fingerprint, unlike
 from mmdyt.models.utils.model_config import config_differences, registered_class, resolve_defaults
 from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, tiny_classifier
+from tools.model_converters.publish import publish
 
 HEAD = dict(type="LinearClsHead", num_classes=10, in_channels=32)
 
@@ -145,6 +149,7 @@ def test_a_model_that_nobody_initialised_takes_whole_checkpoints_only(complete, 
     load_checkpoint(again, file)
     images = torch.randn(2, 3, 28, 28)
     assert torch.equal(again(images), model(images))
+    load_checkpoint(build(tiny_classifier(dict(img_size=56))), file)  # hosts resize the positions
     heads8 = dict(arch=dict(TINY_ARCH, num_heads=8))
     adapter = dict(type="mmdyt.BottleneckAdapter", scale=1.0)
     cases = [
@@ -184,7 +189,7 @@ def test_a_model_that_nobody_initialised_takes_whole_checkpoints_only(complete, 
             pytest.fail(name)
 
 
-def test_training_starts_from_parts_that_are_whole(complete, tmp_path):
+def test_training_starts_from_parts_that_are_whole(complete, tmp_path, monkeypatch):
     """The rule of ``load_from``: backbone whole, adapters all or none, a head whole or anew."""
     model, file = complete
 
@@ -199,6 +204,11 @@ def test_training_starts_from_parts_that_are_whole(complete, tmp_path):
     assert torch.equal(other_task.head.fc.weight, before)
     name = "backbone.layers.0.adapter.mlp.down.weight"
     assert torch.equal(other_task.get_parameter(name), model.get_parameter(name))
+    adapter = dict(type="mmdyt.BottleneckAdapter", scale=1.0)
+    logged: list[str] = []
+    monkeypatch.setattr(load_guards, "print_log", lambda message, *_: logged.append(message))
+    load_checkpoint(start(tiny_classifier(dict(adapter=adapter))), file)
+    assert "another model: backbone.adapter.scale: 0.1 in the file, 1.0 in the model" in logged[0]
 
     plain = {f"backbone.{key}": tensor for key, tensor in plain_vit().items()}
     torch.save(dict(state_dict=plain), tmp_path / "plain.pth")
@@ -256,6 +266,48 @@ def test_fingerprints_tell_values_places_and_rounding():
     assert unlike(known, dict(tensors, bias=torch.full((7,), 1e-9))) == ["bias"]
     assert unlike(known, {"weight": tensors["weight"]}) == ["bias", "one"]
     assert unlike(known, tensors | dict(more=torch.ones(1))) == ["more"]
+
+
+def test_a_resized_position_embedding_is_known_again():
+    torch.manual_seed(0)
+    smooth = resized(torch.randn(1, 768, 5, 5), 14)
+    known = fingerprint(dict(pos_embed=tokens(smooth)))
+    assert unlike(known, dict(pos_embed=tokens(resized(resized(smooth, 24), 14)))) == []
+    for other in (smooth.flip(2), smooth[:, :, torch.randperm(14)], smooth.flip(1)):
+        assert unlike(known, dict(pos_embed=tokens(other))) == ["pos_embed"]
+
+
+def resized(embedding: torch.Tensor, size: int) -> torch.Tensor:
+    return torch.nn.functional.interpolate(embedding, size=(size, size), mode="bicubic")
+
+
+def tokens(embedding: torch.Tensor) -> torch.Tensor:
+    return embedding.flatten(2).transpose(1, 2)
+
+
+def test_positional_arguments_count_too(tmp_path):
+    """``DyTImageClassifier(backbone, head=...)`` is another model at another scale."""
+
+    def positional(scale: float) -> DyTImageClassifier:
+        adapter = dict(type="mmdyt.BottleneckAdapter", scale=scale)
+        return DyTImageClassifier(tiny_backbone(adapter=adapter), head=dict(HEAD))
+
+    torch.save(dict(state_dict=positional(1.0).state_dict()), file := tmp_path / "model.pth")
+    with pytest.raises(ValueError, match=r"adapter\.scale: 1\.0 in the file, 0\.1 in the model"):
+        load_checkpoint(positional(0.1), str(file))
+
+
+def test_a_published_file_says_what_it_was_built_from(complete, tmp_path, monkeypatch):
+    model, file = complete
+    meta = dict(cfg="", seed=0, epoch=1, iter=1)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), file)
+    publish(file, tmp_path / "model.safetensors", {}, "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    adapter = dict(type="mmdyt.BottleneckAdapter", scale=1.0)
+    require_checkpoint("~/model.safetensors", "load_from")
+    load_checkpoint(build(tiny_classifier()), "~/model.safetensors")
+    with pytest.raises(ValueError, match=r"adapter\.scale: 0\.1 in the file, 1\.0 in the model"):
+        load_checkpoint(build(tiny_classifier(dict(adapter=adapter))), "~/model.safetensors")
 
 
 def test_configs_are_compared_with_their_defaults():

@@ -14,7 +14,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.run_checks import require_checkpoint
-from mmdyt.fileio import save_safetensors
+from mmdyt.fileio import CONFIG_META, save_safetensors
 
 
 def publish(checkpoint: Path, target: Path, metrics: dict, command: str) -> None:
@@ -29,6 +29,8 @@ def publish(checkpoint: Path, target: Path, metrics: dict, command: str) -> None
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
     kept = {name: loaded["meta"][name] for name in ("cfg", "seed", "epoch", "iter")}
     kept |= dict(metrics=metrics, command=command)
+    own = getattr(loaded["state_dict"], "_metadata", {}).get("", {})
+    kept |= {CONFIG_META: own[CONFIG_META]} if CONFIG_META in own else {}
     save_safetensors(target, loaded["state_dict"], kept)
 
 

@@ -1,4 +1,4 @@
-"""Save adapter files beside mmengine's checkpoints, and say what a run may load."""
+"""Save adapter files beside mmengine's checkpoints."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
-from mmdyt.engine.resume_checks import require_same_groups, require_same_run
-from mmdyt.fileio import ADAPTER_META
+from mmdyt.models.utils import trainable_names
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.registry import HOOKS
 
@@ -26,8 +25,6 @@ class AdapterCheckpointHook(Hook):
     loader takes it like any other file; what is checked then stands in
     :mod:`mmdyt.models.utils.load_guards`.
 
-    A resume is refused here, where it needs the run's config and optimiser.
-
     Args:
         filename (str): Name inside the work dir. Defaults to
             ``'adapter.safetensors'``.
@@ -41,8 +38,20 @@ class AdapterCheckpointHook(Hook):
         self._base: dict | None = None
 
     def before_train(self, runner) -> None:
-        """Say so where the run trains on frozen weights that no file filled."""
-        backbone = getattr(_unwrap(runner.model), "backbone", None)
+        """Look at what trains, and say so where frozen weights came from no file.
+
+        Raises:
+            ValueError: If parameters train that the adapter file would leave out.
+        """
+        model = _unwrap(runner.model)
+        trained = getattr(model, "trained_names", None)
+        if trained is not None and (more := set(trainable_names(model)) - trained):
+            raise ValueError(
+                f"{len(more)} parameters train that model.tuning={model.tuning!r} froze, first "
+                f"{min(more)}: they would be missing in {self.filename}. Choose another "
+                "model.tuning, or leave mmdyt.AdapterCheckpointHook out"
+            )
+        backbone = getattr(model, "backbone", None)
         if backbone is None or any(
             getattr(part, "is_filled", False) for part in backbone.modules()
         ):
@@ -74,25 +83,6 @@ class AdapterCheckpointHook(Hook):
             epoch=checkpoint["meta"]["epoch"],
             iter=checkpoint["meta"]["iter"],
         )
-
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Refuse to resume what is not the same run.
-
-        Raises:
-            ValueError: If training should resume from an adapter file, which
-                has no optimiser state, or from a run of another model or
-                optimiser.
-        """
-        if not runner._resume:
-            return
-        metadata = getattr(checkpoint.get("state_dict"), "_metadata", {})
-        if ADAPTER_META in metadata.get("", {}):
-            raise ValueError(
-                "an adapter-only checkpoint has no optimiser state to resume from: resume from "
-                "the epoch_*.pth or iter_*.pth beside it, or set load_from without resume"
-            )
-        require_same_run(checkpoint["meta"].get("cfg"), runner.cfg)
-        require_same_groups(checkpoint.get("optimizer"), runner.optim_wrapper, runner.model)
 
 
 def _unwrap(model) -> BaseModel:

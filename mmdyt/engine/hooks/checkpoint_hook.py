@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmdyt.engine.checkpoints import POINTER, newest_checkpoint, set_aside
 from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
-from mmdyt.fileio import atomic_path, remove_leftovers
+from mmdyt.engine.resume_checks import require_same_groups, require_same_run
+from mmdyt.fileio import ADAPTER_META, atomic_path, remove_leftovers
 from mmdyt.registry import HOOKS
 
 OUTDATED = "outdated_ckpts"
@@ -27,6 +28,11 @@ class _LateRemoval(LocalBackend):
 
     def remove(self, filepath: str | Path) -> None:
         self.outdated.append(Path(filepath))
+
+    def keep(self, current: Iterable[str | Path | None]) -> None:
+        """Forget the removal of files that were written again under their names."""
+        kept = {Path(path).resolve() for path in current if path}
+        self.outdated = [path for path in self.outdated if path.resolve() not in kept]
 
     def remove_outdated(self) -> None:
         while self.outdated:
@@ -51,7 +57,8 @@ class CheckpointHook(MMEngineCheckpointHook):
       work dir into ``earlier_1``, ``earlier_2`` ... instead of mixing them with
       its own;
     - an error of writing, such as that of a full disk, names the file; those of
-      before stand.
+      before stand;
+    - a resume onto another model, preprocessing or optimiser is refused.
 
     Checkpoints are written to local folders only.
 
@@ -61,12 +68,19 @@ class CheckpointHook(MMEngineCheckpointHook):
             ``file_client_args``.
 
     Raises:
-        ValueError: If ``out_dir`` is no local folder.
+        ValueError: If ``out_dir`` is no local folder, or ``backend_args`` or
+            ``file_client_args`` is set.
     """
 
     file_backend: _LateRemoval
 
     def __init__(self, *args, **kwargs) -> None:
+        for name in ("backend_args", "file_client_args"):
+            if (value := kwargs.pop(name, None)) is not None:
+                raise ValueError(
+                    f"default_hooks.checkpoint.{name}={value!r}: mmdyt.CheckpointHook writes to "
+                    "local folders only, type='CheckpointHook' to others too"
+                )
         super().__init__(*args, **kwargs, backend_args=dict(backend="mmdyt.atomic"))
         if self.out_dir is not None and "://" in str(self.out_dir):
             raise ValueError(
@@ -89,6 +103,25 @@ class CheckpointHook(MMEngineCheckpointHook):
         elif pointer.is_file():
             runner.logger.warning(f"{pointer} names no checkpoint: starting from the beginning")
             pointer.unlink(missing_ok=True)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Refuse to resume what is not the same run.
+
+        Raises:
+            ValueError: If training should resume from an adapter file, which
+                has no optimiser state, or from a run of another model,
+                preprocessing or optimiser.
+        """
+        if not runner._resume:
+            return
+        metadata = getattr(checkpoint.get("state_dict"), "_metadata", {})
+        if ADAPTER_META in metadata.get("", {}):
+            raise ValueError(
+                "an adapter-only checkpoint has no optimiser state to resume from: resume from "
+                "the epoch_*.pth or iter_*.pth beside it, or set load_from without resume"
+            )
+        require_same_run(checkpoint["meta"].get("cfg"), runner.cfg)
+        require_same_groups(checkpoint.get("optimizer"), runner.optim_wrapper, runner.model)
 
     def before_train(self, runner) -> None:
         """Prepare the folder, and validate where a kill may have prevented it."""
@@ -155,6 +188,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        best = getattr(self, "best_ckpt_path_dict", {"": getattr(self, "best_ckpt_path", None)})
+        self.file_backend.keep((self.last_ckpt, *best.values()))
         # For the run that resumes from here, if a kill comes before they are deleted.
         outdated = [path.name for path in self.file_backend.outdated]
         runner.message_hub.update_info(OUTDATED, outdated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
@@ -81,6 +82,8 @@ class CompleteModelMixin:
     since mmengine sums every key that contains ``loss`` and logs the sum as
     ``loss``.
 
+    A checkpoint holds the whole model, also around mmpretrain's ``LoRAModel``.
+
     Args:
         *args: As the host class.
         dyt (dict | None): Fields of :class:`DyTObjective`; those left out come
@@ -88,6 +91,9 @@ class CompleteModelMixin:
         tuning (str): What trains: ``'peft'``, ``'linear'``, ``'bitfit'`` or ``'full'``; see
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As the host class.
+
+    Raises:
+        ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's.
     """
 
     logits_module = "head"
@@ -102,7 +108,8 @@ class CompleteModelMixin:
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
         objective = self.default_objective.updated(dyt)
         # Before the host changes what it is given.
-        config = plain_config(dict(type=type(self), **kwargs, dyt=dyt, tuning=tuning))
+        named = dict(zip(inspect.signature(super().__init__).parameters, args)) | kwargs
+        config = plain_config(dict(named, type=type(self), dyt=dyt, tuning=tuning))
         super().__init__(*args, **kwargs)
         assert isinstance(self, nn.Module)
         self.built_from = config
@@ -111,7 +118,9 @@ class CompleteModelMixin:
         self._register_state_dict_hook(tell_config)
         self._register_load_state_dict_pre_hook(guard_load, with_module=True)
         backbone = self.get_submodule("backbone")
-        if not isinstance(backbone, (DispatchedBackbone, LoRAModel)):
+        if isinstance(backbone, LoRAModel):
+            _hold_all_weights(backbone)
+        elif not isinstance(backbone, DispatchedBackbone):
             backbone._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
         self.objective = objective
         self.tuning = tuning
@@ -202,6 +211,22 @@ class CompleteModelMixin:
             A mask for :func:`mmdyt.models.losses.logit_distill_loss`.
         """
         return None
+
+
+def _hold_all_weights(backbone: LoRAModel) -> None:
+    """Let checkpoints have the frozen part too, without which they fit any backbone.
+
+    Raises:
+        ValueError: If the wrapped backbone does not check what it is filled from.
+    """
+    if not isinstance(backbone.module, DispatchedBackbone):
+        raise ValueError(
+            f"model.backbone.module.type={type(backbone.module).__name__!r} would take any part of "
+            "a pre-trained file, as LoRAModel loads it at once: set "
+            "model.backbone.module=dict(type='mmdyt.DyTViT', dispatch=None, adapter=None, ...)"
+        )
+    backbone._state_dict_hooks.clear()
+    backbone._load_state_dict_post_hooks.clear()
 
 
 def _weighted(losses: dict, prefix: str, weight: float) -> dict:

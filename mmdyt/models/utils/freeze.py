@@ -29,7 +29,8 @@ def added_names(model: nn.Module) -> set[str]:
         f"{path}.{name}"
         for path, module in model.named_modules()
         if module in added
-        for name in (*module._parameters, *module._buffers)
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None
     }
 
 

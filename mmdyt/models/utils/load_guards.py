@@ -19,12 +19,11 @@ from mmengine.logging import print_log
 from mmengine.model.weight_init import PretrainedInit
 from torch import Tensor, nn
 
-from mmdyt.fileio import ADAPTER_FORMAT, ADAPTER_META
+from mmdyt.fileio import ADAPTER_FORMAT, ADAPTER_META, CONFIG_META
 from mmdyt.models.utils.freeze import added_names
-from mmdyt.models.utils.frozen_base import split_state, unlike
+from mmdyt.models.utils.frozen_base import each_unlike, split_state, unlike
 from mmdyt.models.utils.model_config import config_differences
 
-CONFIG_META = "mmdyt_config"
 # Names of what tuning adds to a backbone, in any file.
 ADDED = re.compile(r"(^|\.)(adapter|dispatcher|prompts|ssf|lora_down|lora_up|rel_pos_bias)\.")
 
@@ -106,14 +105,11 @@ def guard_load(
     }
     if (meta := local_metadata.get(ADAPTER_META)) is not None:
         _check_adapter(model, given, meta)
-        extra = _require_base(model, meta)
+        for name, tensor in _require_base(model, meta).items():
+            state_dict[prefix + name] = tensor
     else:
-        # mmpretrain's LoRAModel keeps these to itself, and has loaded them in its constructor.
-        kept = split_state(model)[1].keys() - model.state_dict().keys()
-        extra = {name: model.get_parameter(name).data for name in kept}
         for name in _check_parts(model, given, local_metadata):
             del state_dict[prefix + name]
-    state_dict.update({prefix + name: tensor for name, tensor in extra.items()})
 
 
 def _check_adapter(model: nn.Module, given: dict[str, Tensor], meta: dict) -> None:
@@ -124,22 +120,25 @@ def _check_adapter(model: nn.Module, given: dict[str, Tensor], meta: dict) -> No
             f"this version reads {ADAPTER_FORMAT}: load the run's epoch_*.pth instead, and save it "
             "with mmdyt.save_adapter"
         )
-    _refuse_differences(source, meta["resolved"], model)
+    _refuse(source, config_differences(meta["resolved"], model.resolved_config))  # type: ignore
     if faults := compare_states(given, split_state(model)[0]):
         raise ValueError(f"{source} does not match this model: {describe(faults)}")
 
 
-def _refuse_differences(source: str, theirs: dict, model: nn.Module) -> None:
-    ours: dict = model.resolved_config  # type: ignore[assignment]
-    if differences := config_differences(theirs, ours):
-        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
-        raise ValueError(f"{source} belongs to another model: {'; '.join(differences[:5])}{more}")
+def _refuse(source: str, differences: list[str]) -> None:
+    if differences:
+        raise ValueError(f"{source} belongs to another model: {_listed(differences)}")
+
+
+def _listed(differences: list[str]) -> str:
+    more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+    return f"{'; '.join(differences[:5])}{more}"
 
 
 def _require_base(model: nn.Module, meta: dict) -> dict[str, Tensor]:
     """Frozen tensors that an adapter was trained on, loaded if they are not there yet."""
     frozen = split_state(model)[1]
-    if not unlike(meta["base"], frozen):
+    if next(each_unlike(meta["base"], frozen), None) is None:
         return frozen
     before = {name: tensor.clone() for name, tensor in frozen.items()}
     sources = pretrained_inits(model)
@@ -191,13 +190,16 @@ def _load_base(model: nn.Module, init_cfg: dict, file: str) -> None:
 
 def _check_parts(model: nn.Module, given: dict[str, Tensor], local_metadata: dict) -> list[str]:
     """Check a file that is no adapter file; return the keys of heads that start anew."""
+    ours, theirs = model.resolved_config, local_metadata.get(CONFIG_META)
+    # Hosts resize position embeddings to the model's img_size.
+    differences = config_differences(theirs, ours, ("img_size",)) if theirs else []  # type: ignore
     added = added_names(model)
     faults: dict[str, list[Fault]] = defaultdict(list)
     for fault in compare_states(given, model.state_dict()):
         part = fault.name.split(".", 1)[0]
         # The rest of the backbone is the business of the backbone's own hook.
-        ours = part != "backbone" or fault.name in added or ADDED.search(fault.name)
-        if ours and "num_batches_tracked" not in fault.name:
+        counts = part != "backbone" or fault.name in added or ADDED.search(fault.name)
+        if counts and "num_batches_tracked" not in fault.name:
             faults[part].append(fault)
     if not model.started.done:  # type: ignore[union-attr]
         if faults:
@@ -206,8 +208,10 @@ def _check_parts(model: nn.Module, given: dict[str, Tensor], local_metadata: dic
                 "model to be trained from pre-trained weights takes them in backbone.init_cfg, or "
                 "after init_weights()"
             )
-        if CONFIG_META in local_metadata:
-            _refuse_differences("the checkpoint", local_metadata[CONFIG_META], model)
+        _refuse("the checkpoint", differences)
+    elif differences:
+        message = f"the checkpoint belongs to another model: {_listed(differences)}"
+        print_log(message, "current", logging.WARNING)
     missing = {fault.name for fault in faults["backbone"] if fault.kind == "missing"}
     if len(missing) < len(faults["backbone"]) or missing not in (set(), added):
         raise ValueError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import DefaultScope
+from mmengine.registry import TASK_UTILS, WEIGHT_INITIALIZERS, DefaultScope
 from torch import nn
 
 # Keys of training, of initialisation and of how a test runs: the model computes the same.
@@ -21,11 +21,16 @@ NORMALISATION = ("mean", "std", "to_rgb", "bgr_to_rgb", "rgb_to_bgr", "format_sh
 
 
 def registered_name(cls: type) -> str:
-    """Name of a class in the registries of models, such as ``'mmdyt.DyTViT'``."""
-    for registry in (ROOT_MODELS, *ROOT_MODELS.children.values()):
+    """Name of a model part or initialiser in its registry, such as ``'mmdyt.DyTViT'``."""
+    registries = [ROOT_MODELS, *ROOT_MODELS.children.values()]
+    registries += [TASK_UTILS, *TASK_UTILS.children.values()]  # anchors and samplers of detectors
+    for registry in registries:
         for name, found in registry.module_dict.items():
             if found is cls:
                 return f"{registry.scope}.{name}"
+    for name, found in WEIGHT_INITIALIZERS.module_dict.items():
+        if found is cls:
+            return name
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -102,7 +107,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     return found
 
 
-def config_differences(theirs: dict, ours: dict) -> list[str]:
+def config_differences(theirs: dict, ours: dict, ignored: Container[str] = ()) -> list[str]:
     """Name the keys by which two models compute different things.
 
     A key that only one of them has counts if it switches something on.
@@ -110,6 +115,7 @@ def config_differences(theirs: dict, ours: dict) -> list[str]:
     Args:
         theirs: The resolved config of a file.
         ours: The resolved config of the model that loads it.
+        ignored: Last parts of keys that do not matter. Defaults to none.
 
     Returns:
         ``'backbone.adapter.scale: 1.0 in the file, 0.1 in the model'``, ...
@@ -118,7 +124,7 @@ def config_differences(theirs: dict, ours: dict) -> list[str]:
     return [
         f"{key}: {file.get(key)!r} in the file, {model.get(key)!r} in the model"
         for key in {**file, **model}
-        if not _same(file.get(key), model.get(key))
+        if key.rpartition(".")[2] not in ignored and not _same(file.get(key), model.get(key))
     ]
 
 
