@@ -61,7 +61,7 @@ def test_an_array_outlives_killed_and_failing_tasks(slurm, suite, tmp_path):
 
 def test_a_requeued_task_goes_on_and_is_not_submitted_twice(slurm, suite, tmp_path):
     out, run = tmp_path / "out", tmp_path / "out/digits/fine/seed0"
-    options = ("--methods", "fine", "--cfg-options", "train_cfg.max_epochs=60")
+    options = ("--methods", "fine", "--cfg-options", "train_cfg.max_epochs=200")
     first = sweep(slurm, suite, out, *options, "--sbatch=--time=30 --comment=mine")
     assert first.returncode == 0, first.stderr
     job = first.stdout.split()[-1]
@@ -77,7 +77,7 @@ def test_a_requeued_task_goes_on_and_is_not_submitted_twice(slurm, suite, tmp_pa
 
 def test_a_task_that_is_warned_of_its_time_limit_goes_on_later(slurm, suite, tmp_path):
     out, run = tmp_path / "out", tmp_path / "out/digits/fine/seed0"
-    options = ("--methods", "fine", "--cfg-options", "train_cfg.max_epochs=60")
+    options = ("--methods", "fine", "--cfg-options", "train_cfg.max_epochs=200")
     first = sweep(slurm, suite, out, *options, "--sbatch=--time=30")
     job = first.stdout.split()[-1]
     wait_until((run / "last_checkpoint").exists, "the task wrote no checkpoint")
