@@ -169,7 +169,7 @@ def test_types_and_modules_of_every_page_exist(subtests):
         text = re.sub(r"(?s)^```python.*?^```", "", page.read_text(), flags=re.M)
         names = set(re.findall(r"(?<![\w./@])(mmdyt\.[A-Za-z_][\w.]*\w)", text))
         with subtests.test(str(page.relative_to(REPO))):
-            missing = [n for n in names if not (any(n in r for r in registries) or _resolves(n))]
+            missing = [n for n in names if not (_resolves(n) or any(n in r for r in registries))]
             assert missing == []
 
 
