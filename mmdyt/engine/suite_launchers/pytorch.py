@@ -13,6 +13,8 @@ from pathlib import Path
 from mmdyt.engine.suite import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 
+ATTEMPTS = 2  # of a run that does not come to its end
+
 
 def run_pytorch(
     runs: Sequence[SuiteRun], processes: int, out: Path, bar: SweepProgress, lock: int
@@ -31,13 +33,17 @@ def run_pytorch(
             sweep is killed.
     """
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command = [sys.executable, *torchrun, "--max-restarts=1", "-m", "mmdyt.engine.suite_run"]
+    command = [sys.executable, *torchrun, "-m", "mmdyt.engine.suite_run"]
     with (out / "pytorch.log").open("ab") as log:
         for run in runs:
-            run.prepare()
-            bar.move(run.name, None)
             started, fields = time.time(), json.dumps(asdict(run), default=str)
-            done = subprocess.run([*command, fields], stdout=log, stderr=log, pass_fds=[lock])
+            # Not with the restarts of torchrun, whose gloo processes do not always meet again.
+            for _ in range(ATTEMPTS):
+                run.prepare()
+                bar.move(run.name, None)
+                done = subprocess.run([*command, fields], stdout=log, stderr=log, pass_fds=[lock])
+                if run.status() == "done":
+                    break
             if not run.record():
                 from mmdyt.engine.suite_run import write_record  # imports the stack
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 from mmpretrain.models.peft.lora import LoRALinear
@@ -70,16 +71,21 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
             model lacks or has as ``None`` are passed over.
 
     Raises:
-        ValueError: If ``tuning`` is none of these, or is ``'peft'`` and
-            nothing was added to the backbone.
+        ValueError: If ``tuning`` is none of these.
+
+    Warns:
+        UserWarning: If ``tuning`` is ``'peft'`` and nothing was added to the
+            backbone.
     """
     check_choice("model.tuning", tuning, TUNINGS)
     model.requires_grad_(False)
     chosen = list(TUNINGS[tuning](model))
     if tuning == "peft" and not chosen:
-        raise ValueError(
-            "model.tuning='peft' finds nothing to train in the backbone: set backbone.adapter, or "
-            "another method of configs/_base_/tuning; model.tuning='linear' trains the head alone"
+        warnings.warn(
+            "model.tuning='peft' finds nothing to train in the backbone, so that the head alone "
+            "trains: set backbone.adapter, or another method of configs/_base_/tuning; "
+            "model.tuning='linear' says that a linear probe is meant",
+            stacklevel=3,
         )
     for param in chosen:
         param.requires_grad_(True)
