@@ -64,7 +64,7 @@ class DispatchedBackbone:
     Args:
         *args: As the host.
         dispatch (str | None): Dispatched branch of every layer, a key of
-            :data:`~mmdyt.models.layers.VARIANTS`: ``'mlp'``, ``'attn'``,
+            ``mmdyt.models.layers.VARIANTS``: ``'mlp'``, ``'attn'``,
             ``'attn_mlp'``, ``'layer'`` or ``None``. Defaults to ``'mlp'``.
         adapter (dict | None): Config of the adapters, ``None`` for none.
             Defaults to ``dict(type='mmdyt.BottleneckAdapter')``.

@@ -35,7 +35,7 @@ class DispatchedLayer(nn.Module):
     Args:
         *args: As the host's layer.
         dispatch (str | None): Dispatched branch, a key of
-            :data:`~mmdyt.models.layers.VARIANTS`. Defaults to ``'mlp'``.
+            ``mmdyt.models.layers.VARIANTS``. Defaults to ``'mlp'``.
         adapter (dict | None): Config of the adapters, ``None`` for none.
             Defaults to ``dict(type='mmdyt.BottleneckAdapter')``.
         dispatcher (dict | None): Config of the dispatchers. Defaults to

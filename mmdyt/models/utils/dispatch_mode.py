@@ -58,7 +58,7 @@ def collect_dispatch(model: nn.Module, all_passes: bool = False) -> Iterator[lis
         model: Any module.
         all_passes: Whether to collect from ``model.loss(...)`` what its
             complete pass records too, which is that every token is active;
-            :attr:`~mmdyt.structures.DispatchRecord.mode` tells the passes
+            ``DispatchRecord.mode`` tells the passes
             apart. Defaults to ``False``: the dynamic pass only.
 
     Yields:
