@@ -65,8 +65,14 @@ def hf_layout(keys: Collection[str]) -> Layout:
         new, old = f"backbone.layers.{index}", f"{blocks}{index}"
         for kind in ("weight", "bias"):
             # three of (C, C) or of (C,) -> (3 * C, C) or (3 * C,)
-            names = (f"{old}.attention.attention.{name}.{kind}" for name in ("query", "key", "value"))
-            entries.append(Entry(f"{new}.attn.qkv.{kind}", tuple(names), torch.cat))
+            names = (
+                f"{old}.attention.attention.{name}.{kind}" for name in ("query", "key", "value")
+            )
+            entries.append(
+                Entry(
+                    f"{new}.attn.qkv.{kind}", tuple(names), lambda tensors: torch.cat(list(tensors))
+                )
+            )
         for source, target in (DINOV2_BLOCK if dinov2 else VIT_BLOCK).items():
             entries += affine(f"{new}.{target}", f"{old}.{source}")
         if dinov2:
