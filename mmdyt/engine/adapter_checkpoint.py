@@ -55,8 +55,9 @@ def save_adapter(
         base: :func:`mmdyt.models.utils.frozen_base.fingerprint` of the frozen
             part, if known. Defaults to ``None``: computed here.
         **meta: Further facts for the reader, such as ``config`` (a file name)
-            and ``dataset_meta`` (mmengine's ``dict(classes=...)``), by default the
-            model's attribute of that name.
+            and ``dataset_meta`` (mmengine's ``dict(classes=...)``) and ``budgets``
+            (:func:`mmdyt.set_budget`), by default the model's attributes of that
+            name.
 
     Raises:
         TypeError: If the model is none of mmdyt's.
@@ -65,7 +66,8 @@ def save_adapter(
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
         )
-    meta.setdefault("dataset_meta", getattr(model, "dataset_meta", None))
+    for key in ("dataset_meta", "budgets"):
+        meta.setdefault(key, getattr(model, key, None))
     own, frozen = split_state(model, state_dict)
     scope = DefaultScope.get_current_instance()
     facts = dict(

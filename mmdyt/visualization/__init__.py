@@ -1,5 +1,6 @@
 """Pictures, drawn with matplotlib."""
 
+from mmdyt.visualization.budget_curve import draw_budget_curve
 from mmdyt.visualization.curves import draw_curves, read_scalars
 from mmdyt.visualization.det_panel import draw_det_panel
 from mmdyt.visualization.rate_bars import draw_rate_bars
@@ -7,6 +8,7 @@ from mmdyt.visualization.seg_panel import draw_seg_panel
 from mmdyt.visualization.token_maps import draw_token_maps, shade_inactive
 
 __all__ = [
+    "draw_budget_curve",
     "draw_curves",
     "draw_det_panel",
     "draw_rate_bars",

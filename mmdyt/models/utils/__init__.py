@@ -1,5 +1,6 @@
 """Tools that act on a built model."""
 
+from mmdyt.models.utils.budget import set_budget, set_capacity, set_shift
 from mmdyt.models.utils.capture import capture
 from mmdyt.models.utils.dispatch_mode import (
     collect_dispatch,
@@ -26,6 +27,9 @@ __all__ = [
     "hide_pass",
     "keep_norm_statistics",
     "pack_linears",
+    "set_budget",
+    "set_capacity",
+    "set_shift",
     "set_trainable",
     "trainable_names",
 ]

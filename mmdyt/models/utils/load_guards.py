@@ -105,6 +105,7 @@ def guard_load(
     }
     if (meta := local_metadata.get(ADAPTER_META)) is not None:
         _check_adapter(model, given, meta)
+        model.budgets = meta.get("budgets")
         for name, tensor in _require_base(model, meta).items():
             state_dict[prefix + name] = tensor
     else:
