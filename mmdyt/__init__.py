@@ -9,7 +9,16 @@ from mmdyt.compat import heal_mmcv_ops
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_adapter", "save_adapter", "set_budget"]
+# Imported when they are asked for: they need the whole stack.
+LAZY = {
+    "dynamic_tuning": "mmdyt.engine.dynamic_tuning",
+    "inferencer": "mmdyt.integrations.inferencers",
+    "load_adapter": "mmdyt.engine.adapter_checkpoint",
+    "save_adapter": "mmdyt.engine.adapter_checkpoint",
+    "set_budget": "mmdyt.models.utils.budget",
+}
+
+__all__ = ["__version__", *LAZY]
 
 MODULE2PACKAGE["mmdyt"] = "mmdyt"  # _base_ = "mmdyt::image/digits/vit-mini_dyt_digits.py"
 
@@ -17,15 +26,13 @@ if find_spec("mmdet") is not None:
     heal_mmcv_ops()
 
 
-_LAZY = {
-    "load_adapter": "mmdyt.engine.adapter_checkpoint",
-    "save_adapter": "mmdyt.engine.adapter_checkpoint",
-    "set_budget": "mmdyt.models.utils.budget",
-}
-
-
 def __getattr__(name: str):
-    """Import a function when it is asked for: it needs the whole stack."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    """Import a function of ``LAZY``."""
+    if name in LAZY:
+        return getattr(importlib.import_module(LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the functions of ``LAZY`` too."""
+    return sorted({*globals(), *LAZY})

@@ -142,6 +142,16 @@ class CompleteModelMixin:
         self.started.done = True
         super().init_weights()  # type: ignore[misc]
 
+    def print_trainable_parameters(self) -> None:
+        """Print how many parameters train and how many there are, as peft does."""
+        assert isinstance(self, nn.Module)
+        trainable = sum(param.numel() for param in self.parameters() if param.requires_grad)
+        total = sum(param.numel() for param in self.parameters())
+        print(
+            f"trainable params: {trainable:,} || all params: {total:,} || "
+            f"trainable%: {100 * trainable / total:.4f}"
+        )
+
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.
 
