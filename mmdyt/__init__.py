@@ -7,14 +7,21 @@ from mmdyt.compat import heal_mmcv_ops
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_adapter", "save_adapter"]
+__all__ = ["AdapterBank", "__version__", "load_adapter", "save_adapter"]
+
+# Imported when they are asked for: they need the whole stack.
+_LAZY = {
+    "AdapterBank": "mmdyt.engine.adapter_bank",
+    "load_adapter": "mmdyt.engine.adapter_checkpoint",
+    "save_adapter": "mmdyt.engine.adapter_checkpoint",
+}
 
 if find_spec("mmdet") is not None:
     heal_mmcv_ops()
 
 
 def __getattr__(name: str):
-    """Import the two functions when they are asked for: they need the whole stack."""
-    if name in ("load_adapter", "save_adapter"):
-        return getattr(importlib.import_module("mmdyt.engine.adapter_checkpoint"), name)
+    """Import a public name."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
