@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 # Imported when they are asked for: they need the whole stack.
 LAZY = {
+    "AdapterBank": "mmdyt.engine.adapter_bank",
     "dynamic_tuning": "mmdyt.engine.dynamic_tuning",
     "inferencer": "mmdyt.integrations.inferencers",
     "load_adapter": "mmdyt.engine.adapter_checkpoint",
@@ -27,12 +28,12 @@ if find_spec("mmdet") is not None:
 
 
 def __getattr__(name: str):
-    """Import a function of ``LAZY``."""
+    """Import what ``LAZY`` lists."""
     if name in LAZY:
         return getattr(importlib.import_module(LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """List the functions of ``LAZY`` too."""
+    """List what is in ``LAZY`` too."""
     return sorted({*globals(), *LAZY})
