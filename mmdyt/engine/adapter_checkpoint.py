@@ -60,10 +60,16 @@ def save_adapter(
 
     Raises:
         TypeError: If the model is none of mmdyt's.
+        ValueError: If its tuned weights are merged into the frozen ones.
     """
     if not hasattr(model, "built_from"):
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
+        )
+    if getattr(model, "is_merged", False):
+        raise ValueError(
+            f"{file} cannot be written from a merged model, whose frozen weights are no longer "
+            "those of its base: save the model that mmdyt.models.utils.merged() was given"
         )
     meta.setdefault("dataset_meta", getattr(model, "dataset_meta", None))
     own, frozen = split_state(model, state_dict)
