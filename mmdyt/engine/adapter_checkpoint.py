@@ -66,6 +66,7 @@ def save_adapter(
 
     Raises:
         TypeError: If the model is none of mmdyt's.
+        ValueError: If its tuned weights are merged into the frozen ones.
     """
     if not hasattr(model, "built_from"):
         raise TypeError(
@@ -74,6 +75,11 @@ def save_adapter(
     for key in ("dataset_meta", "budgets"):
         meta.setdefault(key, getattr(model, key, None))
     pipeline = test_pipeline or getattr(model, "test_pipeline", None)
+    if getattr(model, "is_merged", False):
+        raise ValueError(
+            f"{file} cannot be written from a merged model, whose frozen weights are no longer "
+            "those of its base: save the model that mmdyt.models.utils.merged() was given"
+        )
     own, frozen = split_state(model, state_dict)
     scope = DefaultScope.get_current_instance()
     facts = dict(

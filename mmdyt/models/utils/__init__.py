@@ -14,6 +14,7 @@ from mmdyt.models.utils.freeze import (
     set_trainable,
     trainable_names,
 )
+from mmdyt.models.utils.merge import merged
 from mmdyt.models.utils.norm_statistics import keep_norm_statistics
 from mmdyt.models.utils.pack_linears import pack_linears
 
@@ -26,6 +27,7 @@ __all__ = [
     "dispatched_layers",
     "hide_pass",
     "keep_norm_statistics",
+    "merged",
     "pack_linears",
     "set_budget",
     "set_capacity",
