@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -73,7 +74,7 @@ class RateScheduleHook(Hook):
         runner.message_hub.update_scalar("train/target_rate", target)
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def _unwrapped(model: nn.Module) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 

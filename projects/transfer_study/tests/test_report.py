@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 
 from mmdyt.engine.suite import Suite, fingerprint
-from projects.transfer_study.claims import CLAIMS, Study, front_minus_back
-from projects.transfer_study.intervals import judge
-from projects.transfer_study.report import (
-    FOLDER,
-    PAGE,
-    SUITE,
-    coverage,
-    draw,
-    render_page,
-    results_table,
-)
+from projects.study.intervals import judge
+from projects.study.study import Study, front_minus_back
+from projects.study.tables import coverage, results_table
+from projects.transfer_study.claims import CLAIMS
+from projects.transfer_study.report import FOLDER, PAGE, SUITE, draw, render_page
 
 
 @pytest.fixture(scope="module")

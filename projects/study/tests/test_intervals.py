@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from projects.transfer_study.intervals import Interval, judge, paired_differences, task_interval
+from projects.study.intervals import Interval, judge, paired_differences, task_interval
 
 
 def runs(values: dict[str, list[float]]) -> dict[tuple[str, int], float]:

@@ -1,0 +1,1 @@
+"""What the studies have in common: records, paired intervals, claims, tables, pictures."""

@@ -1,0 +1,133 @@
+"""A study's records as tables and sentences of its page."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from projects.study.intervals import judge
+from projects.study.study import (
+    Claim,
+    Record,
+    Study,
+    accuracy,
+    activation_rate,
+    lr_of,
+    saved_mflops,
+)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a Markdown table; the first column is text, the others are figures."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def results_table(study: Study, methods: Sequence[str] | None = None) -> str:
+    """One row a method: accuracy on every task, mean, parameters, cost, rate.
+
+    Args:
+        study: The records with their suite.
+        methods: Names of the rows, which share their tasks. Defaults to
+            ``None``: all methods.
+
+    Returns:
+        The table, without methods that have no records; a mean needs all tasks.
+    """
+    chosen = list(study.suite.methods) if methods is None else list(methods)
+    tasks = study.suite.methods[chosen[0]].get("tasks", list(study.suite.tasks))
+    rows = []
+    for name in chosen:
+        values = study.by_task(name)
+        first = next((r for r in study.records if r["method"] == name), None)
+        if first is None:
+            continue
+        cells = [mean_and_spread(values.get(task, [])) for task in tasks]
+        dispatched = "dispatch/activation_rate" in first["metrics"]
+        rows.append(
+            [
+                study.suite.methods[name]["title"],
+                *cells,
+                f"**{study.mean(name):.2f}**" if len(values) == len(tasks) else "-",
+                f"{first['params']['trainable'] / 1e3:.1f}",
+                f"{-study.mean(name, saved_mflops):.2f}",
+                f"{study.mean(name, activation_rate):.2f}" if dispatched else "-",
+            ]
+        )
+    titles = [study.suite.tasks[task]["title"] for task in tasks]
+    return table(["method", *titles, "mean", "trained, K", "MFLOPs", "rate"], rows)
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Write a mean, with the standard deviation if there are several values."""
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def claims_table(study: Study, claims: Sequence[Claim]) -> str:
+    """One row per claim: difference, interval, verdict."""
+    rows = []
+    for claim in claims:
+        found = study.interval(claim)
+        rows.append(
+            [
+                claim.text,
+                f"{found.mean:+.2f} {claim.unit}",
+                f"{found.low:+.2f} to {found.high:+.2f}",
+                f"{found.pairs}",
+                f"**{judge(found, claim.margin)}**",
+                claim.paper,
+            ]
+        )
+    return table(["claim", "difference", "95 % interval", "pairs", "our data", "paper"], rows)
+
+
+def verdict_list(study: Study, claims: Sequence[Claim], verdict: str) -> str:
+    """Name the claims with a verdict in one sentence's worth of text."""
+    chosen = [
+        f"*{claim.text}* ({study.interval(claim).mean:+.2f} {claim.unit})"
+        for claim in claims
+        if judge(study.interval(claim), claim.margin) == verdict
+    ]
+    return "; ".join(chosen) or "none"
+
+
+def lr_table(study: Study, records: Sequence[Record]) -> str:
+    """Validation accuracy by method and learning rate; the rate the study takes is bold."""
+    found: dict[str, dict[float, float]] = defaultdict(dict)
+    for record in records:
+        found[record["method"].rpartition("-lr")[0]][lr_of(record)] = accuracy(record)
+    columns = sorted({rate for by_rate in found.values() for rate in by_rate})
+    rows = []
+    for name, by_rate in found.items():
+        method = study.suite.methods[name]
+        cells = {rate: f"{value:.1f}" for rate, value in by_rate.items()}
+        taken = lr_of(method)
+        cells[taken] = f"**{cells[taken]}**"
+        rows.append([method["title"], *(cells.get(rate, "-") for rate in columns)])
+    return table(["validation accuracy, %", *(f"lr {rate:g}" for rate in columns)], rows)
+
+
+def coverage(study: Study) -> str:
+    """Say how many of the suite's runs there are, and of what how many are missing."""
+    there = {(record["task"], record["method"], record["seed"]) for record in study.records}
+    runs = study.suite.runs()
+    missing = Counter(
+        f"{study.suite.tasks[run.task]['title']} with seed {run.seed}"
+        for run in runs
+        if (run.task, run.method, run.seed) not in there
+    )
+    if not missing:
+        return f"All {len(runs)} runs are in."
+    parts = ", ".join(f"{number} of {what}" for what, number in missing.items())
+    return f"{len(runs) - missing.total()} of {len(runs)} runs are in; missing: {parts}."
+
+
+def commits(study: Study) -> str:
+    """Name the commits that the records are of; ``-dirty``: with changes not committed."""
+    found = Counter(record["versions"]["commit"] for record in study.records)
+    parts = (hash_.partition("-") for hash_ in found)
+    return ", ".join(f"commit `{hash_[:12]}{dash}{rest}`" for hash_, dash, rest in parts)
