@@ -94,21 +94,23 @@ def _figures(runs: Sequence[FinishedRun]) -> Iterator[tuple[str, str, Figure]]:
     for run in runs:
         by_method.setdefault(run.method if len(runs) > MOST_DETAILED else run.name, []).append(run)
     metric = runs[0].main_metric
-    points, groups = {}, {}
+    points, groups, curves = {}, {}, {}
     for name, members in by_method.items():
         chosen = [run.metrics for run in members if {GFLOPS, metric} <= run.metrics.keys()]
         if chosen:
             gflops, mean = (statistics.mean(one[key] for one in chosen) for key in (GFLOPS, metric))
             points[name] = (gflops, mean)
             groups[name] = "with dispatch" if RATE in chosen[0] else "without dispatch"
-        for point in read_budgets(members[0].work_dir):
-            if point.keys() >= {"gflops", "accuracy"}:
-                title = f"{name} at a rate of {point.get('rate', 0):.2f}"
-                points[title] = (point["gflops"], point["accuracy"])
-                groups[title] = f"{name}, budgets"
+        budgets = [
+            (point["gflops"], point["accuracy"])
+            for point in read_budgets(members[0].work_dir)
+            if {"gflops", "accuracy"} <= point.keys()
+        ]
+        if budgets:
+            curves[f"{name} at other budgets"] = budgets
     if points:
         note = "Mean of a method's runs." if len(runs) > MOST_DETAILED else ""
-        figure = draw_accuracy_cost(points, groups, metric=metric)
+        figure = draw_accuracy_cost(points, groups, metric=metric, curves=curves)
         yield "Accuracy over cost", note, figure
     rates = {
         name: found

@@ -20,6 +20,7 @@ def draw_accuracy_cost(
     dense: float | None = None,
     unit: str = "GFLOPs",
     metric: str = "accuracy, %, mean of the groups",
+    curves: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> Figure:
     """Draw one point per method: accuracy over measured cost.
 
@@ -31,6 +32,8 @@ def draw_accuracy_cost(
         unit: Unit of the costs. Defaults to ``'GFLOPs'``.
         metric: What to call the accuracy. Defaults to ``'accuracy, %, mean of
             the groups'``.
+        curves: Points of methods that were measured at several costs, by their
+            names, in order; drawn as lines. Defaults to ``None``.
 
     Returns:
         The figure; its legend lists the methods from the most accurate down.
@@ -47,10 +50,12 @@ def draw_accuracy_cost(
         label = f"{title} ({group})" if group else title
         marker = next(markers[group])
         axes.plot(*points[title], marker, color=colours[group], label=label)
+    for name, line in (curves or {}).items():
+        axes.plot(*zip(*line), marker=".", color="#666666", zorder=1, label=name)
     axes.set(xlabel=f"{unit} per sample, from the real masks", ylabel=metric)
     axes.margins(0.08)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=1, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=1, fontsize=9.5)
     return figure
 
 
