@@ -69,6 +69,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["mmdyt", "mmdyt.*"]),
+    package_data={"mmdyt.visualization": ["report.html"]},
     install_requires=requirements("runtime"),
     extras_require={
         "mm": requirements("mminstall"),

@@ -21,6 +21,7 @@ from mmengine.config import DictAction
 
 from mmdyt.engine.cli import tool
 from mmdyt.engine.metric_names import require_metric
+from mmdyt.engine.report import write_report
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers.local import run_local
 from mmdyt.engine.suite_launchers.progress import SweepProgress
@@ -107,6 +108,8 @@ def main() -> None:
         sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
+    if any(run.status() == "done" for run in runs):
+        print(f"Page: {write_report([suite.out])}")
     if bar.counts["failed"]:
         print("Failed runs have the whole error in their record.json; the same command retries.")
     sys.exit(bool(bar.counts["failed"] + bar.counts["lost"]))

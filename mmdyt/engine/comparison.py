@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.metric_names import require_metric
+from mmdyt.engine.report import write_report
 from mmdyt.engine.suite import Suite, SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.engine.suite_run import execute
@@ -205,7 +206,7 @@ def print_comparison(
 def keep_comparison(
     work_dir: Path, rows: list[dict[str, Any]], figures: Mapping[str, Figure]
 ) -> None:
-    """Write ``results.json`` and pictures, and say where.
+    """Write ``results.json``, pictures and one page about all runs, and say where.
 
     Args:
         work_dir: Where to.
@@ -218,3 +219,4 @@ def keep_comparison(
         with atomic_path(work_dir / name) as path:
             figure.savefig(path, dpi=120)
     print(f"Pictures, results.json, logs and checkpoints: {work_dir}")
+    print(f"Page: {write_report([work_dir])}")

@@ -74,9 +74,16 @@ def _table(runs: Sequence[FinishedRun]) -> dict[str, Any]:
     columns = {name: name for name in metrics} | {GFLOPS: "GFLOPs", RATE: "activation rate"}
     rows = []
     for run in runs:
-        values = [run.metrics.get(name) for name in columns]
+        values = {name: run.metrics.get(name) for name in columns}
         trained = run.record.get("params", {}).get("trainable")
-        cells = ["-" if value is None else f"{value:.4g}" for value in values]
+        cells = [
+            "-"
+            if value is None
+            else f"{value:.2f}"
+            if name in metrics and value > 1
+            else f"{value:.4g}"
+            for name, value in values.items()
+        ]
         rows.append(dict(name=run.name, cells=[*cells, f"{trained:,}" if trained else "-"]))
     return dict(columns=[*columns.values(), "trained parameters"], rows=rows)
 
@@ -87,22 +94,23 @@ def _figures(runs: Sequence[FinishedRun]) -> Iterator[tuple[str, str, Figure]]:
     for run in runs:
         by_method.setdefault(run.method if len(runs) > MOST_DETAILED else run.name, []).append(run)
     metric = runs[0].main_metric
-    points, groups = {}, {}
+    points, groups, curves = {}, {}, {}
     for name, members in by_method.items():
         chosen = [run.metrics for run in members if {GFLOPS, metric} <= run.metrics.keys()]
         if chosen:
-            points[name] = tuple(
-                statistics.mean(one[key] for one in chosen) for key in (GFLOPS, metric)
-            )
+            gflops, mean = (statistics.mean(one[key] for one in chosen) for key in (GFLOPS, metric))
+            points[name] = (gflops, mean)
             groups[name] = "with dispatch" if RATE in chosen[0] else "without dispatch"
-        for point in read_budgets(members[0].work_dir):
-            if point.keys() >= {"gflops", "accuracy"}:
-                title = f"{name} at a rate of {point.get('rate', 0):.2f}"
-                points[title] = (point["gflops"], point["accuracy"])
-                groups[title] = f"{name}, budgets"
+        budgets = [
+            (point["gflops"], point["accuracy"])
+            for point in read_budgets(members[0].work_dir)
+            if {"gflops", "accuracy"} <= point.keys()
+        ]
+        if budgets:
+            curves[f"{name} at other budgets"] = budgets
     if points:
         note = "Mean of a method's runs." if len(runs) > MOST_DETAILED else ""
-        figure = draw_accuracy_cost(points, groups, metric=metric)
+        figure = draw_accuracy_cost(points, groups, metric=metric, curves=curves)
         yield "Accuracy over cost", note, figure
     rates = {
         name: found
@@ -151,12 +159,11 @@ def _details(run: FinishedRun) -> dict[str, Any]:
         found["problems"].append(f"Not all pictures can be made: {describe(error)}")
     record = run.record
     recorded = {**record.get("versions", {}), **record.get("host", {})}
-    note = {"": "the run recorded none; those of this page"}
     return found | dict(
         name=run.name,
         work_dir=str(run.work_dir),
         metrics={name: f"{value:.6g}" for name, value in sorted(run.metrics.items())},
-        versions=recorded or note | versions(),
+        versions=recorded or {"recorded": "none by the run; these made the page"} | versions(),
         config=run.config.pretty_text,
     )
 

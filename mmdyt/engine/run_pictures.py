@@ -28,6 +28,7 @@ from mmdyt.structures import DispatchRecord
 NUM_IMAGES = 6
 NUM_FRAMES = 8
 MAX_PREDICTIONS = 2000
+LABELS = ("gt_label", "pred_label")
 # Attributes that tell of a preprocessor's change from BGR to RGB, by host.
 TO_RGB = ("to_rgb", "_channel_conversion", "channel_conversion")
 
@@ -106,7 +107,8 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
     """
     indices = np.linspace(0, len(dataset) - 1, min(NUM_IMAGES, len(dataset)), dtype=int)
     batch = pseudo_collate([dataset[index] for index in indices])
-    inputs, samples = model.data_preprocessor(batch, False).values()
+    data = model.data_preprocessor(batch, False)
+    inputs, samples = data["inputs"], data["data_samples"]
     is_clip = inputs.ndim == 5  # (B, T, 3, H, W): one clip's frames
     pictures = inputs[0][:NUM_FRAMES] if is_clip else inputs
     shifts = [point["shift"] for point in budgets] or [0.0]
@@ -119,7 +121,7 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
     if not layers:
         return {}
     captions = ["" for _ in pictures]
-    if not is_clip:
+    if not is_clip and "gt_label" in samples[0]:
         captions = [_caption(sample) for sample in model(inputs, samples, mode="predict")]
     return dict(images=_pictures(model, pictures), captions=captions, layers=layers, maps=maps)
 
@@ -144,10 +146,9 @@ def _pictures(model: Any, inputs: Tensor) -> list[NDArray]:
 
 
 def _caption(sample: Any) -> str:
-    if "pred_label" not in sample or sample.pred_label.numel() != 1:
+    if any(sample.get(name) is None or sample.get(name).numel() != 1 for name in LABELS):
         return ""
-    truth = f", is {int(sample.gt_label)}" if "gt_label" in sample else ""
-    return f"said {int(sample.pred_label)}{truth}"
+    return f"is {int(sample.gt_label)}, said {int(sample.pred_label)}"
 
 
 @torch.inference_mode()
@@ -166,10 +167,12 @@ def confusion(model: Any, dataset: Any, title: str) -> dict[str, Any]:
     size = min(len(dataset), MAX_PREDICTIONS)
     indices = np.linspace(0, len(dataset) - 1, size, dtype=int)
     counts: Counter = Counter()
+    if "gt_label" not in dataset[0]["data_samples"]:  # not of a classifier
+        return {}
     for start in track(range(0, size, 50), title, transient=True):
         batch = pseudo_collate([dataset[index] for index in indices[start : start + 50]])
         for sample in model.test_step(batch):
-            labels = [sample.get(name) for name in ("gt_label", "pred_label")]
+            labels = [sample.get(name) for name in LABELS]
             if any(label is None or label.numel() != 1 for label in labels):
                 return {}
             counts[tuple(map(int, labels))] += 1

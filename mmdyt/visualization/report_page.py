@@ -59,7 +59,7 @@ def draw_confusion(matrix: NDArray, classes: list[str]) -> Figure:
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= MOST_LABELS
-    side = 2.4 + 0.36 * len(classes) if few else 6.0
+    side = 1.8 + 0.3 * len(classes) if few else 6.0
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

@@ -20,6 +20,7 @@ def draw_accuracy_cost(
     dense: float | None = None,
     unit: str = "GFLOPs",
     metric: str = "accuracy, %, mean of the groups",
+    curves: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> Figure:
     """Draw one point per method: accuracy over measured cost.
 
@@ -31,12 +32,14 @@ def draw_accuracy_cost(
         unit: Unit of the costs. Defaults to ``'GFLOPs'``.
         metric: What to call the accuracy. Defaults to ``'accuracy, %, mean of
             the groups'``.
+        curves: Points of methods that were measured at several costs, by their
+            names, in order; drawn as lines. Defaults to ``None``.
 
     Returns:
         The figure; its legend lists the methods from the most accurate down.
     """
     titles = sorted(points, key=lambda title: -points[title][1])
-    figure = Figure(figsize=(6.8, 4.0 + 0.11 * len(titles)), layout="constrained")
+    figure = Figure(figsize=(5.4, 3.4 + 0.2 * len(titles)), layout="constrained")
     axes = figure.subplots()
     if dense is not None:
         axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
@@ -45,12 +48,14 @@ def draw_accuracy_cost(
     for title in titles:
         group = groups[title]
         label = f"{title} ({group})" if group else title
-        style = dict(color=colours[group], marker=next(markers[group]), linestyle="none")
-        axes.plot(*points[title], label=label, **style)
-    axes.set(xlabel=f"{unit} per sample (multiply-adds, from the real masks)", ylabel=metric)
+        marker = next(markers[group])
+        axes.plot(*points[title], marker, color=colours[group], label=label)
+    for name, line in (curves or {}).items():
+        axes.plot(*zip(*line), marker=".", color="#666666", zorder=1, label=name)
+    axes.set(xlabel=f"{unit} per sample, from the real masks", ylabel=metric)
     axes.margins(0.08)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=1, fontsize=9.5)
     return figure
 
 
@@ -67,7 +72,7 @@ def draw_rates_by_layer(
     Returns:
         The figure; bands go from the lowest run to the highest.
     """
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.4, 4.0), layout="constrained")
     axes = figure.subplots()
     for index, (title, runs) in enumerate(rates.items()):
         colour = COLOURS[index % len(COLOURS)]
