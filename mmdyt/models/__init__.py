@@ -10,6 +10,7 @@ from mmdyt.models.adapters import (
 )
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
 from mmdyt.models.backbones import (
+    DAPTViT,
     DyTSwinTransformer,
     DyTViT,
     EtherViT,
@@ -17,6 +18,7 @@ from mmdyt.models.backbones import (
     PromptedViT,
     SSFViT,
     ToMeViT,
+    UniPELTViT,
 )
 from mmdyt.models.dispatchers import RandomDispatcher, SampleDispatcher, TokenDispatcher
 from mmdyt.models.layers import DyTEncoderLayer, DyTSwinBlock
@@ -25,6 +27,7 @@ from mmdyt.models.necks import SimpleFeaturePyramid
 __all__ = [
     "BottleneckAdapter",
     "CompleteModelMixin",
+    "DAPTViT",
     "DyTEncoderLayer",
     "DyTObjective",
     "DyTSwinBlock",
@@ -43,4 +46,5 @@ __all__ = [
     "SimpleFeaturePyramid",
     "ToMeViT",
     "TokenDispatcher",
+    "UniPELTViT",
 ]

@@ -18,12 +18,17 @@ COUNTS = {
     "ether_plus": 331_776,
     "prefix": 184_320,
     "apt": 276_492,
+    "e2vpt": 138_240,
+    "unipelt": 11_083_376,  # RoBERTa-base's, which has ViT-B's width and depth
+    "unipelt_prompts": 11_091_056,
+    "dapt": 1_443_084,
 }
 
 
-def added(path: Path) -> int:
+def added(path: Path, **changes) -> int:
     """Parameters that a tuning config of ViT-B/16 trains, without the head's."""
     cfg = Config.fromfile(path)
+    cfg.merge_from_dict(changes)
     cfg.model.backbone.get("module", cfg.model.backbone).init_cfg = None
     with torch.device("meta"):
         model = build(cfg.model)
@@ -35,6 +40,25 @@ def test_parameters_are_those_of_the_formulas(subtests):
     for name, count in COUNTS.items():
         with subtests.test(name):
             assert added(FOLDER / f"{name}.py") == count
+
+
+def test_what_inference_needs_of_unipelt():
+    path, folded = FOLDER / "unipelt.py", {"model.backbone.folded": True}
+    assert added(path, **folded) == 1_410_672
+    assert added(FOLDER / "unipelt_prompts.py", **folded) == 1_410_672 + 7_680
+
+
+def test_dapt_has_the_published_parameters_of_point_clouds():
+    """Their width is 384; the heads are those of ScanObjectNN and ModelNet40."""
+
+    def head(parts: int, classes: int) -> int:
+        hidden = 256 * 256 + 256 + 2 * 256  # with its batch norm
+        return parts * 384 * 256 + 3 * 256 + hidden + 256 * classes + classes
+
+    for dims, parts, classes, total in ((64, 3, 15, 1_087_771), (72, 2, 40, 1_069_716)):
+        width = {"model.backbone.arch": "deit-small", "model.head.in_channels": 384}
+        width["model.backbone.adapter.bottleneck_dims"] = dims
+        assert added(FOLDER / "dapt.py", **width) + head(parts, classes) == total
 
 
 ICONFORMER = dict(type="mmdyt.InputConditionedAdapter", bottleneck_dims=4)
@@ -61,6 +85,24 @@ BAD = [
     (PREFIX | dict(prefix_length=0), r"backbone\.prefix_length .* got 0"),
     (PREFIX | dict(gate="head"), r"backbone\.gate='head' .*'mean'"),
     (PREFIX | dict(dispatch="attn"), r"backbone\.prefix_length needs attention among all tokens"),
+    (dict(type="mmdyt.PromptedViT", num_prompts=0), r"backbone\.num_prompts .*\[1, inf\), got 0"),
+    (
+        dict(type="mmdyt.PromptedViT", kv_prompts=2, dispatch="layer"),
+        r"backbone\.kv_prompts needs attention among all tokens",
+    ),
+    (
+        dict(type="mmdyt.UniPELTViT", lora_rank=0, prefix_length=0, adapter=None),
+        r"every part of UniPELT is off: set backbone\.lora_rank",
+    ),
+    (
+        dict(type="mmdyt.UniPELTViT", dispatch="attn"),
+        r"backbone\.lora_rank needs attention among all tokens",
+    ),
+    (dict(type="mmdyt.DAPTViT", adapter=None), r"backbone\.adapter=None leaves nothing"),
+    (
+        dict(type="mmdyt.DAPTViT", dispatch="attn"),
+        r"backbone\.dispatch='attn' is not supported by DAPTEncoderLayer",
+    ),
     (
         PREFIX | dict(gate="token", with_cls_token=False, out_type="avg_featmap"),
         r"backbone\.gate='token' needs a class token: choose 'mean'",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdyt.models.adapters.base_adapter import BaseAdapter
+from mmdyt.models.layers import InputGate
 from mmdyt.registry import MODELS
 
 
@@ -27,6 +28,9 @@ class BottleneckAdapter(BaseAdapter):
         norm (str): Where a LayerNorm stands: ``'in'``, before ``down``;
             ``'out'``, after ``up`` and the scale; ``'none'``. Defaults to
             ``'none'``.
+        gate (bool): Whether each image multiplies the output by the mean of its
+            tokens' gates, ``mean_N sigmoid(w x + b)``, as in UniPELT. Defaults to
+            ``False``.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
@@ -42,11 +46,13 @@ class BottleneckAdapter(BaseAdapter):
         scale: float = 0.1,
         drop_rate: float = 0.1,
         norm: str = "none",
+        gate: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(embed_dims, bottleneck_dims, scale, drop_rate, norm, init_cfg)
         self.down = nn.Linear(embed_dims, bottleneck_dims)
         self.up = nn.Linear(bottleneck_dims, embed_dims)
+        self.gate = InputGate(embed_dims, 1, "average", bias=True) if gate else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -66,6 +72,9 @@ class BottleneckAdapter(BaseAdapter):
         Returns:
             What to add to the stream, or with ``stream`` the sum, ``(B, N, C)``.
         """
+        if self.gate is not None:
+            out = self.gate(x).unsqueeze(1) * self.bottleneck(x, self.down, self.up)
+            return out if stream is None else stream + out
         if stream is None:
             return self.bottleneck(x, self.down, self.up)
         hidden = self.drop(self.act(self.down(self.norm_in(x))))  # (B, N, d)

@@ -1,5 +1,6 @@
 """Backbones with token dispatch."""
 
+from mmdyt.models.backbones.dapt_vit import DAPTViT
 from mmdyt.models.backbones.dispatched_backbone import DispatchedBackbone, dispatch_layers
 from mmdyt.models.backbones.dyt_swin import DyTSwinTransformer
 from mmdyt.models.backbones.dyt_vit import DyTViT
@@ -8,8 +9,10 @@ from mmdyt.models.backbones.prefix_vit import PrefixViT
 from mmdyt.models.backbones.prompted_vit import PromptedViT
 from mmdyt.models.backbones.ssf_vit import SSFViT
 from mmdyt.models.backbones.tome_vit import ToMeViT
+from mmdyt.models.backbones.unipelt_vit import UniPELTViT
 
 __all__ = [
+    "DAPTViT",
     "DispatchedBackbone",
     "DyTSwinTransformer",
     "DyTViT",
@@ -18,5 +21,6 @@ __all__ = [
     "PromptedViT",
     "SSFViT",
     "ToMeViT",
+    "UniPELTViT",
     "dispatch_layers",
 ]

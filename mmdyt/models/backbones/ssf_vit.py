@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from mmdyt.models.backbones.dyt_vit import DyTViT
@@ -25,10 +26,12 @@ class SSFViT(DyTViT):
 
     Args:
         *args: As ``DyTViT``.
+        std (float): Standard deviation of the initial scales around 1 and shifts
+            around 0. Defaults to 0.
         **kwargs: As ``DyTViT``.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, std: float = 0.0, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         ours = {
             module
@@ -40,11 +43,32 @@ class SSFViT(DyTViT):
             if module in ours:
                 continue
             if isinstance(module, nn.Linear):
-                module.ssf = ScaleShift(module.out_features)
+                module.ssf = ScaleShift(module.out_features, std=std)
             elif isinstance(module, nn.LayerNorm):
-                module.ssf = ScaleShift(module.normalized_shape[0])
+                module.ssf = ScaleShift(module.normalized_shape[0], std=std)
             elif isinstance(module, nn.Conv2d):
-                module.ssf = ScaleShift(module.out_channels, dim=-3)
+                module.ssf = ScaleShift(module.out_channels, dim=-3, std=std)
             else:
                 continue
             module.register_forward_hook(_scale_shift)
+
+    @torch.no_grad()
+    def merge(self) -> nn.Module:
+        """Fold scales and shifts into the operations, in place; return itself.
+
+        Raises:
+            ValueError: If an operation has no weight or bias to take them.
+        """
+        for name, module in list(self.named_modules()):
+            if not isinstance(getattr(module, "ssf", None), ScaleShift):
+                continue
+            scale, shift = module.ssf.scale.flatten(), module.ssf.shift.flatten()
+            if module.weight is None or module.bias is None:
+                raise ValueError(f"{name} has no weight and bias that could take scale and shift")
+            module.weight.mul_(scale.view(-1, *[1] * (module.weight.dim() - 1)))
+            module.bias.mul_(scale).add_(shift)
+            del module.ssf
+            hooks = module._forward_hooks
+            for key in [key for key, hook in hooks.items() if hook is _scale_shift]:
+                del hooks[key]
+        return self

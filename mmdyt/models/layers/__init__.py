@@ -4,12 +4,14 @@ from mmdyt.models.layers.dispatched_layer import DispatchedLayer
 from mmdyt.models.layers.dyt_encoder_layer import DyTEncoderLayer
 from mmdyt.models.layers.dyt_swin_block import DyTSwinBlock
 from mmdyt.models.layers.ether_linear import Ether, EtherLinear
+from mmdyt.models.layers.gated_lora import GatedLoRA, GatedLoRALinear
 from mmdyt.models.layers.key_value_attention import (
     InputGate,
     KeyValueAttention,
     KeyValuePrefix,
 )
 from mmdyt.models.layers.packed_linear import PackedLinear
+from mmdyt.models.layers.prefix_mlp import MLPPrefix, PrefixMLP
 from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
@@ -26,11 +28,15 @@ __all__ = [
     "DyTSwinBlock",
     "Ether",
     "EtherLinear",
+    "GatedLoRA",
+    "GatedLoRALinear",
     "InputGate",
     "KeyValueAttention",
     "KeyValuePrefix",
+    "MLPPrefix",
     "PackedLinear",
     "PatchGrid",
+    "PrefixMLP",
     "PromptTokens",
     "RelativePositionBias",
     "ScaleShift",

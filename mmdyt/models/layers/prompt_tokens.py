@@ -18,17 +18,28 @@ class PromptTokens(TunedModule):
         position: Tokens before them, the class token.
         replace: Whether the stream has prompts there already, which then give
             way to these.
+        mask: What multiplies the prompts, ``(P, C)``. Defaults to ``None``.
     """
 
+    mask: Tensor | None
+
     def __init__(
-        self, num_prompts: int, embed_dims: int, bound: float, position: int, replace: bool
+        self,
+        num_prompts: int,
+        embed_dims: int,
+        bound: float,
+        position: int,
+        replace: bool,
+        mask: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.empty(1, num_prompts, embed_dims).uniform_(-bound, bound))
+        self.register_buffer("mask", mask)
         self.position = position
         self.behind = position + (num_prompts if replace else 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Put the prompts into the stream, ``(B, N, C)`` to ``(B, N + P, C)``."""
-        prompts = self.tokens.to(x.dtype).expand(len(x), -1, -1)
+        tokens = self.tokens if self.mask is None else self.tokens * self.mask
+        prompts = tokens.to(x.dtype).expand(len(x), -1, -1)
         return torch.cat([x[:, : self.position], prompts, x[:, self.behind :]], dim=1)

@@ -12,7 +12,7 @@ from torch import nn
 def merged(model: nn.Module) -> nn.Module:
     """Make a copy in which tuned weights stand in place of frozen ones and what tuned them.
 
-    LoRA's products and every module with a method ``merge() -> nn.Module``, which
+    LoRA's products and every module (ETHER's, SSF's) with a method ``merge() -> nn.Module``, which
     returns what takes its place, are folded; adapters, prompts and prefixes,
     whose effect depends on the input, stay. The copy computes the same at the
     dense layers' cost. Adapter files name the frozen weights they belong to, so
@@ -25,6 +25,8 @@ def merged(model: nn.Module) -> nn.Module:
         The copy, in evaluation mode.
     """
     model = copy.deepcopy(model)
+    if hasattr(type(model), "merge"):
+        model = model.merge()  # type: ignore[operator]
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, LoRALinear):
