@@ -126,5 +126,21 @@ SOURCES ?= data/sources
 photo-weights: install
 	$(RUN) -m projects.photo_study.fetch_weights
 
+# Hours on a CPU; goes on where it stopped. The comparison comes first, then the ablations and the
+# second seed.
+study-photo: photo-weights
+	$(RUN) tools/dataset_converters/photo_tasks.py data/photo --sources $(SOURCES)
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study_lr.py
+	$(RUN) -m projects.photo_study.choose_rates
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py --seeds 0 \
+	    --methods linear adaptformer lora ssf dyt dyt-r0.7 dyt-ssf random-weights
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py
+	$(RUN) -m projects.photo_study.measure_speed
+	$(RUN) -m projects.photo_study.collect
+	$(RUN) -m projects.photo_study.report
+
+study-photo-report: install
+	$(RUN) -m projects.photo_study.report
+
 clean:
 	rm -rf $(VENV) .venv-classic .venv-detection build work_dirs data

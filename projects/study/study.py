@@ -47,6 +47,28 @@ def front_minus_back(record: Record) -> float:
     return 100 * (statistics.mean(found[:half]) - statistics.mean(found[-half:]))
 
 
+def mean_accuracies(records: Sequence[Record]) -> dict[str, dict[float, float]]:
+    """Average the runs that choose learning rates over the tasks.
+
+    Args:
+        records: Records whose methods are named ``<method>-lr<rate>``.
+
+    Returns:
+        Mean accuracy by method and learning rate, of those rates that ran on as
+        many tasks as any of the method's.
+    """
+    found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        found[record["method"].rpartition("-lr")[0]][lr_of(record)].append(accuracy(record))
+    means = {}
+    for method, by_rate in found.items():
+        most = max(map(len, by_rate.values()))
+        means[method] = {
+            rate: statistics.mean(values) for rate, values in by_rate.items() if len(values) == most
+        }
+    return means
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper as a difference that should be positive.
@@ -105,9 +127,17 @@ class Study:
             groups[self.suite.tasks[task].get("group", "")].append(statistics.mean(values))
         return statistics.mean(statistics.mean(each) for each in groups.values())
 
-    def interval(self, claim: Claim) -> Interval:
-        """Interval of a claim's difference."""
+    def differences(self, claim: Claim) -> dict[str, list[float]]:
+        """A claim's differences of the pairs there are, by task."""
         left = self.by_run(claim.left, claim.value)
         none = dict.fromkeys(left, 0.0)
         right = self.by_run(claim.right, claim.value) if claim.right else none
-        return task_interval(paired_differences(left, right))
+        return paired_differences(left, right)
+
+    def can_test(self, claim: Claim) -> bool:
+        """Whether there are pairs of at least two tasks."""
+        return len(self.differences(claim)) >= 2
+
+    def interval(self, claim: Claim) -> Interval:
+        """Interval of a claim's difference."""
+        return task_interval(self.differences(claim))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 from projects.study.intervals import judge
@@ -11,9 +11,9 @@ from projects.study.study import (
     Claim,
     Record,
     Study,
-    accuracy,
     activation_rate,
     lr_of,
+    mean_accuracies,
     saved_mflops,
 )
 
@@ -96,17 +96,15 @@ def verdict_list(study: Study, claims: Sequence[Claim], verdict: str) -> str:
 
 
 def lr_table(study: Study, records: Sequence[Record]) -> str:
-    """Validation accuracy by method and learning rate; the rate the study takes is bold."""
-    found: dict[str, dict[float, float]] = defaultdict(dict)
-    for record in records:
-        found[record["method"].rpartition("-lr")[0]][lr_of(record)] = accuracy(record)
+    """Mean validation accuracy by method and learning rate; what the study takes is bold."""
+    found = mean_accuracies(records)
     columns = sorted({rate for by_rate in found.values() for rate in by_rate})
     rows = []
     for name, by_rate in found.items():
         method = study.suite.methods[name]
         cells = {rate: f"{value:.1f}" for rate, value in by_rate.items()}
-        taken = lr_of(method)
-        cells[taken] = f"**{cells[taken]}**"
+        if (taken := lr_of(method)) in cells:
+            cells[taken] = f"**{cells[taken]}**"
         rows.append([method["title"], *(cells.get(rate, "-") for rate in columns)])
     return table(["validation accuracy, %", *(f"lr {rate:g}" for rate in columns)], rows)
 

@@ -1,8 +1,5 @@
-"""DyT: AdaptFormer's adapters, and MLPs of active tokens only."""
+"""DyT as the photo study tunes it: dispatchers start open and close to the target rate."""
 
-_base_ = "adaptformer.py"
+_base_ = "dyt_fixed.py"
 
-model = dict(
-    backbone=dict(dispatch="mlp", dispatcher=dict(type="mmdyt.TokenDispatcher")),
-    dyt=dict(target_rate=0.5),
-)
+custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]

@@ -36,8 +36,8 @@ _lr = _base_.learning_rates
 _ABLATED = ("clothing", "sign_digits")
 
 
-def _ablation(title: str, **options) -> dict:
-    return _method(title, "dyt", _lr["dyt"], _ABLATED, **options)
+def _ablation(title: str, leaf: str = "dyt", **options) -> dict:
+    return _method(title, leaf, _lr["dyt"], _ABLATED, **options)
 
 
 tasks = {
@@ -67,8 +67,11 @@ methods = {
         dyt__distill_weight=0.0,
         dyt__complete_weight=0.0,
     ),
+    "dyt-fixed": _ablation("DyT with a fixed target", "dyt_fixed"),
     "dyt-random": _ablation(
-        "Random dispatch, r = 0.5", backbone__dispatcher__type="mmdyt.RandomDispatcher"
+        "Random dispatch, r = 0.5",
+        "dyt_fixed",
+        backbone__dispatcher__type="mmdyt.RandomDispatcher",
     ),
     "dyt-attn": _ablation("DyT attn, r = 0.5", backbone__dispatch="attn"),
     "dyt-moe4": _ablation(

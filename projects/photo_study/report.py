@@ -1,0 +1,154 @@
+"""Render results.md and its figures from the committed records, in seconds.
+
+``python -m projects.photo_study.collect`` makes the records; the page's text is in ``page.txt``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from string import Template
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mmdyt.engine.suite import Suite
+from mmdyt.fileio import atomic_path
+from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
+from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
+from projects.photo_study.collect import FOLDER, HERE, PICTURED, SUITES
+from projects.study.intervals import judge
+from projects.study.study import Record, Study, rates, saved_mflops
+from projects.study.tables import (
+    claims_table,
+    commits,
+    coverage,
+    lr_table,
+    results_table,
+    table,
+    verdict_list,
+)
+
+TEXT, PAGE, SPEED = HERE / "page.txt", HERE / "results.md", FOLDER / "speed.json"
+
+
+def read_records() -> dict[str, list[Record]]:
+    """The committed records, by suite."""
+    return json.loads(gzip.decompress((FOLDER / "records.json.gz").read_bytes()))
+
+
+def read_speed() -> dict[str, Any] | None:
+    """The measured speed, ``None`` if it was not measured yet."""
+    return json.loads(SPEED.read_text()) if SPEED.exists() else None
+
+
+def complete_methods(study: Study) -> list[str]:
+    """The main methods that ran on every task."""
+    return [name for name in MAIN if len(study.by_task(name)) == len(study.suite.tasks)]
+
+
+def speed_section(study: Study, speed: dict[str, Any] | None) -> str:
+    """The measured images a second, with what they were measured on."""
+    if speed is None:
+        return "Speed was not measured yet (`python -m projects.photo_study.measure_speed`)."
+    titles = study.suite.methods
+    rows = [[titles[name]["title"], f"{value:.1f}"] for name, value in speed["speed"].items()]
+    where = (
+        f"Batches of {speed['batch']} photographs of {speed['task']}, {speed['threads']} threads "
+        f"of {speed['host']['cpu']}, torch {speed['versions']['torch']}; the models took turns."
+    )
+    return f"{where}\n\n{table(['method', 'images/s'], rows)}"
+
+
+def pictures_section() -> str:
+    """The token maps that there are."""
+    shown = [name for name in PICTURED if (FOLDER / f"token_maps_{name}.jpg").exists()]
+    lines = [f"![Token maps of {name}](results/token_maps_{name}.jpg)" for name in shown]
+    return "\n\n".join(lines) or "No run with dispatch is in yet."
+
+
+def figures_section(figures: Sequence[str]) -> str:
+    """The figures that could be drawn."""
+    captions = {
+        "accuracy_cost.png": "Accuracy over measured cost",
+        "accuracy_speed.png": "Accuracy over measured speed",
+        "rates.png": "Activation rate by layer",
+    }
+    return "\n\n".join(f"![{captions[name]}](results/{name})" for name in figures)
+
+
+def render_page(study: Study, lr_records: Sequence[Record], speed: dict[str, Any] | None) -> str:
+    """Fill the page's text with what the records say."""
+    tested = [claim for claim in CLAIMS if study.can_test(claim)]
+    verdicts = Counter(judge(study.interval(claim), claim.margin) for claim in tested)
+    there = [*study.records, *lr_records]
+    missing = "; ".join(claim.text for claim in CLAIMS if claim not in tested)
+    return Template(TEXT.read_text()).substitute(
+        coverage=coverage(study),
+        results=results_table(study, MAIN),
+        ablations=results_table(study, ABLATIONS),
+        claims=claims_table(study, tested) if tested else "No claim can be tested yet.",
+        agrees=verdict_list(study, tested, "agrees"),
+        disagrees=verdict_list(study, tested, "does not agree"),
+        undecided=verdict_list(study, tested, "undecided"),
+        untested=missing or "none",
+        num_claims=len(tested),
+        num_agrees=verdicts["agrees"],
+        num_disagrees=verdicts["does not agree"],
+        num_undecided=verdicts["undecided"],
+        figures=figures_section(list(draw(study, speed))),
+        speed=speed_section(study, speed),
+        pictures=pictures_section(),
+        learning_rates=lr_table(study, lr_records),
+        hours=f"{sum(record['seconds'] for record in there) / 3600:.1f}",
+        cpu=", ".join(sorted({record["host"]["cpu"] for record in there})),
+        torch=", ".join(sorted({record["versions"]["torch"] for record in there})),
+        commits=commits(Study(study.suite, there)),
+    )
+
+
+def draw(study: Study, speed: dict[str, Any] | None) -> dict[str, Figure]:
+    """Draw the figures whose records there are, by their file names."""
+    methods, complete = study.suite.methods, complete_methods(study)
+    title = {name: methods[name]["title"] for name in methods}
+    kinds = {
+        title[name]: "DyT" if name.startswith("dyt") else "without dispatch" for name in complete
+    }
+    figures = {}
+    if complete:
+        figures["accuracy_cost.png"] = draw_accuracy_cost(
+            {title[name]: (-study.mean(name, saved_mflops), study.mean(name)) for name in complete},
+            kinds,
+        )
+    if timed := [name for name in complete if speed and name in speed["speed"]]:
+        assert speed is not None
+        points = {title[name]: (speed["speed"][name], study.mean(name)) for name in timed}
+        figure = draw_accuracy_cost(points, kinds)
+        figure.axes[0].set_xlabel("images a second, measured")
+        figures["accuracy_speed.png"] = figure
+    dispatched = {
+        title[name]: [rates(record) for record in study.records if record["method"] == name]
+        for name in ("dyt-r0.7", "dyt", "dyt-ssf")
+    }
+    if dispatched := {name: each for name, each in dispatched.items() if each}:
+        targets = {name: 0.7 if name == title["dyt-r0.7"] else 0.5 for name in dispatched}
+        figures["rates.png"] = draw_rates_by_layer(dispatched, targets)
+    return figures
+
+
+def main() -> None:
+    """Write the page and the figures."""
+    records, speed = read_records(), read_speed()
+    study = Study(Suite.fromfile(SUITES["study"]), records["study"])
+    for name, figure in draw(study, speed).items():
+        with atomic_path(FOLDER / name) as path:
+            figure.savefig(path, dpi=110, metadata={"Software": None})
+    with atomic_path(PAGE) as path:
+        path.write_text(render_page(study, records["lr"], speed))
+    print(f"{PAGE} and the figures in {FOLDER} are written")
+
+
+if __name__ == "__main__":
+    main()

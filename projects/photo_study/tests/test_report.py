@@ -1,0 +1,110 @@
+"""The photo study's page says what its records say, also while runs are missing."""
+
+import numpy as np
+import pytest
+
+from mmdyt.engine.suite import Suite, fingerprint
+from projects.photo_study.choose_rates import best_rate
+from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
+from projects.photo_study.collect import PICTURED, SUITES
+from projects.photo_study.report import PAGE, draw, read_records, read_speed, render_page
+from projects.study.intervals import judge
+from projects.study.study import Study, mean_accuracies
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return Suite.fromfile(SUITES["study"])
+
+
+def invented(suite: Suite, accuracies: dict[str, float], seeds: list[int] | None = None) -> Study:
+    """The study's suite with made-up accuracies by method, and rates that fall."""
+    rng = np.random.default_rng(0)
+    records = [
+        dict(
+            task=run.task,
+            method=run.method,
+            seed=run.seed,
+            seconds=60,
+            params=dict(trainable=1000),
+            host=dict(cpu="a CPU"),
+            versions=dict(torch="2", commit="0" * 40),
+            cfg_options=run.cfg_options,
+            metrics={
+                "accuracy/top1": accuracies.get(run.method, 60.0) + rng.normal(0, 0.1),
+                "dispatch/gflops": 1.0 if run.method != "dyt" else 0.7,
+                "dispatch/activation_rate": 0.5,
+                **{f"dispatch/rate_{layer:02d}_mlp": 1 - layer / 11 for layer in range(12)},
+            },
+        )
+        for run in suite.runs(seeds=seeds)
+    ]
+    return Study(suite, records)
+
+
+def test_the_committed_page_is_what_the_records_render_to(suite):
+    records = read_records()
+    page = render_page(Study(suite, records["study"]), records["lr"], read_speed())
+    assert PAGE.read_text() == page
+    assert "$" not in page
+
+
+def test_the_records_are_of_the_configs_as_they_stand():
+    records = read_records()
+    for name, path in SUITES.items():
+        runs = {run.name: run for run in Suite.fromfile(path).runs()}
+        for record in records[name]:
+            run = runs[f"{record['task']}/{record['method']}/seed{record['seed']}"]
+            assert record["fingerprint"] == fingerprint(run.config()), run.name
+
+
+def test_the_claims_are_of_the_suites_methods(suite):
+    assert {*MAIN, *ABLATIONS} == set(suite.methods)
+    named = {claim.left for claim in CLAIMS} | {claim.right for claim in CLAIMS if claim.right}
+    assert named <= set(MAIN)
+    ablated = {tuple(suite.methods[name]["tasks"]) for name in ABLATIONS if name not in MAIN}
+    assert ablated == {("clothing", "sign_digits")}
+    assert set(PICTURED) == set(suite.tasks) - {"cifar10"}
+
+
+def test_verdicts_follow_the_data_and_missing_runs_are_named(suite):
+    whole = invented(suite, {"dyt": 62.0, "random-weights": 20.0, "lora": 70.0})
+    verdicts = {claim.text: judge(whole.interval(claim), claim.margin) for claim in CLAIMS}
+    assert verdicts["DyT costs less than AdaptFormer"] == "agrees"
+    assert verdicts["DyT is more accurate than LoRA"] == "does not agree"
+    assert verdicts["AdaptFormer is more accurate than the linear probe"] == "undecided"
+    page = render_page(whole, [], None)
+    assert f"All {len(suite.runs())} runs are in." in page
+    assert "**Not tested yet:** none" in page
+
+    lacking = [r for r in whole.records if r["method"] != "lora" and r["task"] != "cifar10"]
+    page = render_page(Study(suite, lacking), [], None)
+    assert "**Not tested yet:** DyT is more accurate than LoRA." in page
+    assert "of CIFAR-10 with seed 0" in page
+    assert "| LoRA |" not in page
+
+
+def test_figures_need_every_task_of_a_method(suite):
+    study = invented(suite, {}, seeds=[0])
+    speed = dict(speed={"dyt": 50.0, "linear": 40.0})
+    assert set(draw(study, speed)) == {"accuracy_cost.png", "accuracy_speed.png", "rates.png"}
+    one = Study(suite, [r for r in study.records if r["task"] == "clothing"])
+    assert set(draw(one, speed)) == {"rates.png"}
+
+
+def test_the_best_mean_over_the_tasks_is_chosen():
+    def record(task: str, method: str, rate: float, accuracy: float) -> dict:
+        return dict(
+            task=task,
+            method=f"{method}-lr{rate:g}",
+            cfg_options={"optim_wrapper.optimizer.lr": rate},
+            metrics={"accuracy/top1": accuracy},
+        )
+
+    records = [record("a", "dyt", 0.01, 60.0), record("b", "dyt", 0.01, 70.0)]
+    records += [record("a", "dyt", 0.03, 90.0)]  # not on both tasks
+    records += [record("a", "dyt", 0.003, 70.0), record("b", "dyt", 0.003, 60.0)]
+    records += [record("a", "lora", 0.001, 50.0)]
+    means = mean_accuracies(records)
+    assert means == {"dyt": {0.01: 65.0, 0.003: 65.0}, "lora": {0.001: 50.0}}
+    assert best_rate(means["dyt"]) == 0.01
