@@ -98,6 +98,20 @@ def digits_cfg(digits_root, tmp_path) -> Config:
 
 
 @pytest.fixture
+def zoo(monkeypatch) -> None:
+    """Stand in for mmpretrain's downloads: files of the right names with random weights."""
+    from mmengine.runner.checkpoint import CheckpointLoader
+    from mmpretrain import get_model, list_models
+    from mmpretrain.apis.model import ModelHub
+
+    def download(filename: str, *args, **kwargs) -> dict:
+        named = {ModelHub._models_dict[name].weights: name for name in list_models()}
+        return dict(state_dict=get_model(named[filename]).state_dict())
+
+    monkeypatch.setitem(CheckpointLoader._schemes, "https://", download)
+
+
+@pytest.fixture
 def run_main(monkeypatch) -> Callable[..., None]:
     """Call a tool's ``main`` with a command line, in this process: imports take seconds."""
     monkeypatch.setenv("COLUMNS", "150")  # the tables of rich fit

@@ -109,6 +109,21 @@ def test_the_configs_of_the_config_guide_resolve(tmp_path):
         assert set(layer.dispatcher) == ({"mlp"}, {"attn"})[number]
 
 
+def test_the_code_of_the_python_page_runs(zoo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("configs", "assets"):
+        (tmp_path / folder).symlink_to(REPO / folder)
+    namespace: dict = {}
+    for block in blocks("python.md"):
+        exec(compile(block, "python.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    for text in blocks("python.md", "text"):
+        assert text in printed
+    assert namespace["scores"].shape == (8, 10) and len(namespace["predictions"]) == 8
+    assert all(0 <= float(rate) <= 1 for rate in namespace["rates"])
+    assert namespace["infer"].classes == [str(digit) for digit in range(10)]
+
+
 def test_the_backends_of_the_tracking_page_are_registered():
     from mmdyt.registry import VISBACKENDS
 

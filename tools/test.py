@@ -17,6 +17,7 @@ from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes
 from mmdyt.engine.run_checks import check_head_width, check_run
+from mmdyt.engine.test_options import show_predictions, use_tta
 from mmdyt.fileio import atomic_path
 
 
@@ -37,6 +38,15 @@ def parse_args() -> argparse.Namespace:
         choices=["metrics", "pred"],
         default="pred",
         help="what to write to --out; predictions need a .pkl",
+    )
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="folder for a picture of every prediction"
+    )
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation: the config's tta_model and tta_pipeline, or image and mirror "
+        "image",
     )
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, help="overrides of the config: key=value ..."
@@ -62,6 +72,10 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     check_run(cfg, "test")
+    if args.show_dir:
+        show_predictions(cfg, args.show_dir)
+    if args.tta:
+        use_tta(cfg)
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)

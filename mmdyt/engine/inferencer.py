@@ -147,7 +147,7 @@ class BaseDyTInferencer(ABC):
         own = self.model.data_preprocessor
         if getattr(own, "mean", None) is not None:
             images = images * own.std.view(1, 3, 1, 1) + own.mean.view(1, 3, 1, 1)
-        flips = getattr(own, "channel_conversion", None) or getattr(own, "to_rgb", False)
+        flips = getattr(own, "_channel_conversion", False) or getattr(own, "to_rgb", False)
         if self.loads_rgb == bool(flips):
             images = images.flip(1)
         return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Keep mmengine's report on every initialised parameter from the terminal."""
+"""Keep mmengine's reports on every parameter from the terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from mmengine.logging import MMLogger
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let mmengine's logger show warnings and errors only, for a while."""
+    """Let mmengine's logger show errors only, for a while.
+
+    It reports how every parameter was initialised, and warns that a plain
+    checkpoint has no adapters.
+    """
     logger = MMLogger.get_current_instance()
     level = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

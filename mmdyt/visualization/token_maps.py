@@ -82,7 +82,7 @@ def draw_token_map(axis: Axes, image: NDArray, active: NDArray) -> None:
     scale = np.array([image.shape[1] / active.shape[1], image.shape[0] / active.shape[0]])
     # Pixel centres are at whole numbers: patches begin half a pixel before.
     edges = [np.array(edge) * scale - 0.5 for edge in _outline(active)]
-    axis.add_collection(LineCollection(edges, colors=OUTLINE, linewidths=0.9))
+    axis.add_collection(LineCollection(edges, colors=OUTLINE, linewidths=0.9, clip_on=False))
     axis.set_xlabel(f"{active.mean():.0%}", fontsize=8, labelpad=1)
 
 

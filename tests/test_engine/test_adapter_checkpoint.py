@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import Runner, load_checkpoint
+from PIL import Image
 
 import mmdyt
 from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
@@ -175,9 +176,16 @@ def test_lora_is_an_adapter_too(base, tmp_path):
 def test_the_code_of_the_page_runs(trained, base, tmp_path, monkeypatch):
     model, _ = trained
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "work_dirs/my_run").mkdir(parents=True)
-    (tmp_path / "adapter.safetensors").rename("work_dirs/my_run/adapter.safetensors")
-    pipeline = [dict(type="PackInputs")]
+    pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="Resize", scale=(28, 28)),
+        dict(type="PackInputs"),
+    ]
+    classes = dict(classes=[str(digit) for digit in range(10)])
+    file = "work_dirs/my_run/adapter.safetensors"
+    mmdyt.save_adapter(model, file, dataset_meta=classes, test_pipeline=pipeline)
+    torch.save(dict(state_dict=model.state_dict()), "work_dirs/my_run/epoch_2.pth")
+    Image.new("RGB", (40, 30), (200, 50, 0)).save("photo.jpg")
     cfg = Config(dict(model=config(base), test_dataloader=dict(dataset=dict(pipeline=pipeline))))
     cfg.test_dataloader.dataset.type = "CustomDataset"
     cfg.dump("my_config.py")
@@ -185,7 +193,10 @@ def test_the_code_of_the_page_runs(trained, base, tmp_path, monkeypatch):
     namespace: dict = {}
     for code in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.M):
         exec(code, namespace)
-        assert torch.equal(logits(namespace["model"]), logits(model))
+        loaded = namespace.get("model", namespace["infer"].model)
+        assert torch.equal(logits(loaded), logits(model))
+    assert namespace["result"]["token_maps"]["mlp 0"].shape == (1, 7, 7)
+    assert len(namespace["results"]) == 2
     assert (tmp_path / "adapter.safetensors").exists()
 
 

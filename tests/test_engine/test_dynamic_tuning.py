@@ -77,7 +77,7 @@ def test_a_new_head_stands_on_the_same_backbone(capsys):
 def test_what_cannot_be_read_back_is_refused_and_a_config_helps():
     """An activation leaves no attribute: the features would be others."""
     backbone = VIT | dict(layer_cfgs=dict(act_cfg=dict(type="ReLU")))
-    with pytest.raises(ValueError, match="arguments that cannot be read from it.*give its config"):
+    with pytest.raises(ValueError, match=r"arguments that cannot be read from it.*give its config"):
         mmdyt.dynamic_tuning(plain(backbone))
     model = dict(type="ImageClassifier", backbone=backbone)
     model["head"] = dict(type="LinearClsHead", num_classes=5, in_channels=32)

@@ -70,7 +70,8 @@ def inferencer(
             :func:`mmdyt.load_adapter`).
         FileNotFoundError: If there is no such file.
     """
-    model, own_pipeline = _load(source, checkpoint, base)
+    with quiet():
+        model, own_pipeline = _load(source, checkpoint, base)
     libraries = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
     found = [name for library, name in INFERENCERS.items() if library in libraries]
     if not found:
@@ -105,8 +106,7 @@ def _from_config(cfg: Config, checkpoint: Any) -> Any:
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmpretrain")):
         model: Any = build_uninitialised(cfg)
         if checkpoint is None:
-            with quiet():
-                model.init_weights()
+            model.init_weights()
             meta = {}
         else:
             loaded = load_checkpoint(model, str(checkpoint), map_location="cpu", logger="silent")

@@ -29,6 +29,10 @@ class DyTSegInferencer(BaseDyTInferencer):
     def build_host(self, config: Config) -> MMSegInferencer:
         """Build mmsegmentation's inferencer."""
         config.visualizer = dict(type="SegLocalVisualizer")
+        # The host leaves out what loads labels; this one reads them.
+        steps = config.test_dataloader.dataset.pipeline
+        kept = [step for step in steps if step["type"] != "mmdyt.CheckSegLabels"]
+        config.test_dataloader.dataset.pipeline = kept
         return _Host(self.model, config, self.device)
 
     def as_result(self, sample: Any) -> dict[str, Any]:

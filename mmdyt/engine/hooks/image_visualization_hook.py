@@ -1,0 +1,30 @@
+"""Pictures of predicted images in their own colours."""
+
+from __future__ import annotations
+
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmpretrain.engine.hooks import VisualizationHook
+
+from mmdyt.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ImageVisualizationHook(VisualizationHook):
+    """mmpretrain's ``VisualizationHook``, which draws what was loaded as BGR as RGB.
+
+    Of test-time augmentation it draws the first copy.
+
+    Args:
+        **kwargs: As ``VisualizationHook``.
+    """
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs) -> None:
+        """Draw the samples of a batch."""
+        images, model = data_batch["inputs"], runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            if isinstance(model, BaseTTAModel):
+                images = images[0]
+            model = model.module
+        if model.data_preprocessor.to_rgb:
+            images = [image.flip(0) for image in images]
+        super().after_test_iter(runner, batch_idx, dict(data_batch, inputs=images), outputs)
