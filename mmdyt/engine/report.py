@@ -13,6 +13,7 @@ from mmdyt.engine.cli import describe
 from mmdyt.engine.provenance import versions
 from mmdyt.engine.run_pictures import confusion, load_run, read_budgets, token_maps
 from mmdyt.engine.work_dir import FinishedRun, find_runs
+from mmdyt.evaluation import count_parameters
 from mmdyt.evaluation.summary import layer_rates
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization.curves import TASK_LOSS, draw_curves, read_scalars
@@ -52,16 +53,16 @@ def write_report(folders: Sequence[str | Path], out: str | Path | None = None) -
     """
     runs = find_runs(folders)
     out = Path(out or Path(folders[0]) / "report.html")
-    detailed = runs if len(runs) <= MOST_DETAILED else []
-    note = "" if detailed else f"{len(runs)} runs: name up to {MOST_DETAILED} for their token maps."
+    details = list(map(_details, runs)) if len(runs) <= MOST_DETAILED else []
+    note = "" if details else f"{len(runs)} runs: name up to {MOST_DETAILED} for their token maps."
     page = render_page(
         title=runs[0].name if len(runs) == 1 else ", ".join(map(str, folders)),
-        **_table(runs),
+        **_table(runs, [one["trained"] for one in details] or [None] * len(runs)),
         figures=[
             dict(title=title, note=text, uri=figure_uri(figure))
             for title, text, figure in _figures(runs)
         ],
-        runs=list(map(_details, detailed)),
+        runs=details,
         note=note,
     )
     with atomic_path(out) as path:
@@ -69,13 +70,13 @@ def write_report(folders: Sequence[str | Path], out: str | Path | None = None) -
     return out
 
 
-def _table(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+def _table(runs: Sequence[FinishedRun], trained: Sequence[int | None]) -> dict[str, Any]:
     metrics = list(dict.fromkeys(run.main_metric for run in runs))
     columns = {name: name for name in metrics} | {GFLOPS: "GFLOPs", RATE: "activation rate"}
     rows = []
-    for run in runs:
+    for run, number in zip(runs, trained):
         values = {name: run.metrics.get(name) for name in columns}
-        trained = run.record.get("params", {}).get("trainable")
+        number = number or run.record.get("params", {}).get("trainable")
         cells = [
             "-"
             if value is None
@@ -84,7 +85,7 @@ def _table(runs: Sequence[FinishedRun]) -> dict[str, Any]:
             else f"{value:.4g}"
             for name, value in values.items()
         ]
-        rows.append(dict(name=run.name, cells=[*cells, f"{trained:,}" if trained else "-"]))
+        rows.append(dict(name=run.name, cells=[*cells, f"{number:,}" if number else "-"]))
     return dict(columns=[*columns.values(), "trained parameters"], rows=rows)
 
 
@@ -141,11 +142,12 @@ def _curves(runs: Sequence[FinishedRun], metric: str) -> Iterator[tuple[str, str
 
 def _details(run: FinishedRun) -> dict[str, Any]:
     """Load a run's model, and show what it does with test images."""
-    found: dict[str, Any] = dict(viewer=None, confusion=None, checkpoint=None, problems=[])
+    found: dict[str, Any] = dict.fromkeys(("viewer", "confusion", "checkpoint", "trained"))
+    found["problems"] = []
     budgets = read_budgets(run.work_dir)
     try:
         model, dataset, checkpoint = load_run(run)
-        found["checkpoint"] = checkpoint.name
+        found.update(checkpoint=checkpoint.name, trained=count_parameters(model).trainable)
         counted = confusion(model, dataset, f"Testing {run.name}")
         if counted:
             uri = figure_uri(draw_confusion(counted["matrix"], counted["classes"]))

@@ -32,11 +32,15 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
     if not logs:
         raise FileNotFoundError(f"no */vis_data/scalars.json below {work_dir}")
     entries: dict[tuple, dict] = {}
+    last: dict = {}
     for line in (line for log in logs for line in log.read_text().splitlines()):
         entry = json.loads(line)
         if "loss" in entry:
             dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
             entry[TASK_LOSS] = sum(dynamic) if dynamic else entry["loss"]
+            last = entry
+        elif "epoch" not in last:  # mmengine may have counted epochs in a run that has none
+            entry["step"] = max(entry["step"], last.get("step", 0))
         entries["loss" in entry, entry["step"]] = entry
     return [entries[key] for key in sorted(entries)]
 

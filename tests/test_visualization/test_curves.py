@@ -35,6 +35,15 @@ def test_training_and_validation_share_an_axis_of_epochs(tmp_path):
     assert positions(iterations) == ([50, 100], "iteration")
 
 
+def test_a_run_of_iterations_is_one_too(tmp_path):
+    """mmengine's logger gives tests the number of passes over the data as their step."""
+    train = [dict(loss=1.0, iter=step, step=step) for step in (50, 100)]
+    write_log(tmp_path, "1", [train[0], dict(mIoU=0.3, step=0), train[1], dict(mIoU=0.4, step=0)])
+    log = read_scalars(tmp_path)
+    places, _ = positions(log)
+    assert [place for place, entry in zip(places, log) if "mIoU" in entry] == [50, 100]
+
+
 def test_the_tasks_loss_is_the_dynamic_models(tmp_path):
     dyt = {"complete.loss": 2.0, "dynamic.loss": 1.5, "distill_loss": 0.5, "rate_loss": 0.1}
     write_log(tmp_path / "dyt", "1", [train(20, **dyt)])
