@@ -1,15 +1,32 @@
 """An exported model answers as the trained one, for any number of active tokens."""
 
+import json
 import logging
+import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from mmcv.transforms import Compose
 from mmengine.config import Config
 from torch import nn
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
-from mmdyt.models.utils import collect_dispatch
-from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_classifier
+from mmdyt.engine.deployment import (
+    Logits,
+    clear_decisions,
+    describe_input,
+    run_onnxruntime,
+    trace,
+    verify,
+    write_onnx,
+)
+from mmdyt.evaluation import build_uninitialised, sample_shape
+from mmdyt.models.layers.decisions import ShiftedThreshold
+from mmdyt.models.utils import collect_dispatch, set_capacity
+from mmdyt.models.utils.budget import own_fingerprint
+from tests.conftest import CONFIGS, REPO, TINY_ARCH, build, randomise_adapters, tiny_classifier
 from tests.test_models.helpers import spread_dispatch
 from tools.deployment.export import idle_branches, main, slim
 
@@ -89,3 +106,123 @@ def test_idle_branches_go_where_no_class_token_needs_them(tmp_path):
         assert not any(name.startswith("backbone.layers.2.dispatcher") for name in names)
         assert any(name.startswith("backbone.layers.2.ffn") for name in names) is keeps_mlp
         assert small.backbone.layers[0].adapter["mlp"].scale == 1.0
+
+
+@pytest.mark.parametrize("dispatch", ["mlp", "layer"])
+@torch.no_grad()
+def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run_main, dispatch):
+    onnx = pytest.importorskip("onnx")
+    arch = TINY_ARCH | dict(num_layers=2)
+    config, model, checkpoint = trained(tmp_path, backbone=dict(arch=arch, dispatch=dispatch))
+    rates = {f"0{layer}_{dispatch}": 0.3 + 0.2 * layer for layer in (0, 1)}
+    points = [
+        dict(shift=shift, rate=0.4 + shift, gflops=1 + shift, accuracy=90.0, rates=rates)
+        for shift in (0.0, 0.4)
+    ]
+    table = dict(dispatchers=own_fingerprint(model), points=points)
+    (tmp_path / "budgets.json").write_text(json.dumps(table))
+    out = tmp_path / "out"
+    run_main(main, config, checkpoint, out, "--budget", 0.4, "--capacity")
+    set_capacity(model, rates)
+    session = onnxruntime.InferenceSession(str(out / "model.onnx"))
+    program = torch.export.load(out / "model.pt2").module()
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, 28, 28)
+        ours = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        torch.testing.assert_close(ours, model(images), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(program(images), model(images), atol=1e-4, rtol=1e-4)
+    operators = {node.op_type for node in onnx.load(out / "model.onnx").graph.node}
+    assert "TopK" in operators and "NonZero" not in operators
+
+    for budget, message in ((0.9, r"outside the measured range \[0.4, 0.8\]"), (0.4, "another")):
+        if message == "another":
+            table["dispatchers"]["hash"] = ""
+            table["dispatchers"]["sketch"] = {k: [1.0] * 16 for k in table["dispatchers"]["sketch"]}
+            (tmp_path / "budgets.json").write_text(json.dumps(table))
+        with pytest.raises(SystemExit, match=message):
+            run_main(main, config, checkpoint, tmp_path / "no", "--budget", budget)
+    assert not (tmp_path / "no").exists()
+
+
+@torch.no_grad()
+def test_the_documented_script_classifies_an_image(tmp_path, digits_cfg, monkeypatch, capsys):
+    model = build(digits_cfg.model | dict(data_preprocessor=digits_cfg.data_preprocessor)).eval()
+    randomise_adapters(model)
+    image = sorted((Path(digits_cfg.test_dataloader.dataset.data_root) / "images").rglob("*.png"))[
+        0
+    ]
+    digits_cfg.test_dataloader.dataset.pipeline[1].backend = "pillow"
+    meta = describe_input(digits_cfg, model, (3, 28, 28))
+    assert meta["color"] == "RGB" and meta["interpolation"] == "bicubic"
+    write_onnx(trace(Logits(model), torch.randn(2, 3, 28, 28)), tmp_path / "model.onnx", meta)
+    (script,) = re.findall(
+        r"^```python\n(import json\n.*?)^```", (REPO / "docs/budgets.md").read_text(), re.S | re.M
+    )
+    monkeypatch.setattr(sys, "argv", ["run", str(tmp_path / "model.onnx"), str(image)])
+    namespace: dict = {}
+    exec(script, namespace)
+    pipeline = Compose(digits_cfg.test_dataloader.dataset.pipeline)
+    sample = pipeline(dict(img_path=str(image), gt_label=0))
+    batch = dict(inputs=[sample["inputs"]], data_samples=[sample["data_samples"]])
+    expected = model(model.data_preprocessor(batch)["inputs"])
+    torch.testing.assert_close(
+        torch.from_numpy(namespace["logits"]), expected, atol=1e-3, rtol=1e-3
+    )
+    assert capsys.readouterr().out.split() == ["classification", str(int(expected.argmax()))]
+
+
+@torch.no_grad()
+def test_segmentors_and_recognizers_are_exported_too(tmp_path, subtests):
+    for name in (
+        "segmentation/demo/dyt_vit-mini_fcn_fashion-scenes",
+        "video/demo/dyt_vit-mini_motion",
+    ):
+        with subtests.test(name):
+            cfg = Config.fromfile(CONFIGS / f"{name}.py")
+            cfg.model.backbone.update(arch=TINY_ARCH, init_cfg=None)
+            if "decode_head" in cfg.model:
+                cfg.model.backbone.out_indices = [0, 2]
+                cfg.model.decode_head.update(in_channels=[32, 32], in_index=[0, 1])
+            else:
+                cfg.model.cls_head.in_channels = 32
+            model = build_uninitialised(cfg).eval()
+            randomise_adapters(model)
+            spread_dispatch(model)
+            shape = sample_shape(cfg)
+            meta = describe_input(cfg, model, shape)
+            assert meta["size"] == list(shape[-2:]) and meta["color"] == "RGB"
+            assert meta["frames"] == (8 if "video" in name else None)
+            for capacity in (False, True):
+                if capacity:
+                    set_capacity(model, 0.4)
+                images = torch.randn(2, *shape)
+                write_onnx(trace(Logits(model), images), tmp_path / "model.onnx", meta)
+                functions = dict(torch=Logits(model), onnx=run_onnxruntime(tmp_path / "model.onnx"))
+                other = torch.randn(3, *shape)
+                clear = clear_decisions(model, other)
+                assert clear.any()
+                verify(functions, other, clear)
+                if "decode_head" in cfg.model:
+                    assert functions["onnx"](other).shape == (3, 5, *shape[-2:])
+
+
+@torch.no_grad()
+def test_images_whose_logits_tie_with_what_decides_are_found():
+    model = build(tiny_classifier()).eval()
+    spread_dispatch(model)
+    images = torch.randn(3, 3, 28, 28)
+    for attach in (lambda: None, lambda: set_capacity(model, 0.5)):
+        attach()
+        with collect_dispatch(model) as records:
+            model(images)
+        decision = model.backbone.layers[0].fixed_decisions.get("mlp", ShiftedThreshold(0.0))
+        margins = decision.margin(records[0].logits, 0.5, 1)
+        margin = float(margins.sort().values[:2].mean())
+        assert clear_decisions(model, images, margin).tolist() == [
+            all(
+                bool(gap > margin)
+                for gap in (decision.margin(record.logits, 0.5, 1)[i] for record in records)
+            )
+            for i in range(3)
+        ]
+        assert not clear_decisions(model, images, margin)[margins.argmin()]

@@ -1,10 +1,16 @@
-"""Make a trained classifier small and portable: ``torch.export`` and ONNX files.
+"""Make a trained model small and portable: ``torch.export`` and ONNX files.
+
+Classifiers, segmentors and recognizers are served. --budget sets another rate than
+the trained one, and --capacity gives every image the same number of tokens, with static
+shapes; both need the table of tools/analysis_tools/budget_curve.py. The metadata of both
+files say how an image becomes their input (docs/budgets.md has a script that reads them).
 
 The adapters' scale is folded into their weights. With ``--idle-batches`` the
 validation images tell which branches no token ever needs: their dispatchers go,
 and the branch too where there is no class token, which is always active. Both
-files take preprocessed images, ``(B, 3, H, W)`` for any ``B``, give logits, and
-skip inactive tokens as the model does. Needs ``requirements/deploy.txt``.
+files take preprocessed images, ``(B, 3, H, W)``, or clips of frames,
+``(B, T, 3, H, W)``, for any ``B``, give logits, and skip inactive tokens as the
+model does. Needs ``requirements/deploy.txt``.
 
     python tools/deployment/export.py CONFIG CHECKPOINT OUT --idle-batches 20
 """
@@ -13,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import logging
 from collections import defaultdict
 from functools import partial
@@ -23,13 +30,23 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, load_checkpoint
-from mmpretrain.models import ImageClassifier
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmdyt.engine.budgets import use_budget
 from mmdyt.engine.cli import tool
+from mmdyt.engine.deployment import (
+    META,
+    Logits,
+    clear_decisions,
+    describe_input,
+    run_onnxruntime,
+    trace,
+    verify,
+    write_onnx,
+)
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
@@ -42,40 +59,27 @@ BATCHES = (1, 8)
 PARTS = {"attn": ("ln1", "attn"), "mlp": ("ln2", "norm2", "ffn")}
 
 
-class Logits(nn.Module):
-    """A classifier as a function of preprocessed images."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits, ``(B, classes)``, of ``images``, ``(B, 3, H, W)``."""
-        return self.model(images, mode="tensor")
-
-
 def load_model(cfg: Config, checkpoint: str) -> nn.Module:
-    """Build a config's classifier and load a complete or adapter-only checkpoint.
+    """Build a config's model and load a complete or adapter-only checkpoint.
 
     Args:
-        cfg: A config of a classifier.
+        cfg: A config of a classifier, segmentor or recognizer.
         checkpoint: A file that belongs to it.
 
     Returns:
         The model in evaluation mode.
 
     Raises:
-        SystemExit: If the two do not belong together, or the model is no
-            classifier.
+        ValueError: If the two do not belong together.
     """
     model = build_uninitialised(cfg)
-    if not isinstance(model, ImageClassifier):
-        raise SystemExit(f"model.type={cfg.model.type!r} is no ImageClassifier: not supported")
+    Logits(model)  # refuses models of other tasks
     try:
-        load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+        loaded = load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     except (RuntimeError, ValueError) as error:
         first_lines = "\n".join(str(error).splitlines()[:6])[:600]
-        raise SystemExit(f"{checkpoint} does not belong to {cfg.filename}: {first_lines}") from None
+        raise ValueError(f"{checkpoint} does not belong to {cfg.filename}: {first_lines}") from None
+    model.dataset_meta = loaded.get("meta", {}).get("dataset_meta")
     return model.eval()
 
 
@@ -127,43 +131,19 @@ def slim(model: nn.Module, idle: set[tuple[int, str]]) -> nn.Module:
     return model
 
 
-def export(model: nn.Module, images: Tensor, out: Path) -> None:
+def export(model: nn.Module, images: Tensor, meta: dict[str, Any], out: Path) -> None:
     """Write ``model.pt2`` and ``model.onnx``.
 
     Args:
         model: From images to logits.
-        images: A batch of two or more, ``(B, 3, H, W)``, for the shapes.
+        images: A batch of two or more, for the shapes.
+        meta: What both files say of their input.
         out: A folder.
     """
-    shapes = {"images": {0: torch.export.Dim("batch", min=1, max=4096)}}
-    with torch.no_grad():
-        program = torch.export.export(model, (images,), dynamic_shapes=shapes)
-        with atomic_path(out / "model.pt2") as path:
-            torch.export.save(program, path)
-        with atomic_path(out / "model.onnx") as path:
-            torch.onnx.export(
-                program,
-                f=str(path),
-                dynamo=True,
-                verbose=False,
-                external_data=False,
-                input_names=["images"],
-                output_names=["logits"],
-            )
-
-
-def verify(functions: dict[str, Any], images: Tensor) -> None:
-    """Hold all forms of the model to the logits of the first.
-
-    Raises:
-        SystemExit: If one differs by more than 1e-3 of the largest logit.
-    """
-    first, *others = functions
-    expected = functions[first](images)
-    for name in others:
-        difference = float((functions[name](images) - expected).abs().max())
-        if not difference <= 1e-3 * max(1.0, float(expected.abs().max())):
-            raise SystemExit(f"{name} differs from {first} by {difference:.3g} in its logits")
+    program = trace(model, images)
+    with atomic_path(out / "model.pt2") as path:
+        torch.export.save(program, path, extra_files={META: json.dumps(meta)})
+    write_onnx(program, out / "model.onnx", meta)
 
 
 def parse_args() -> argparse.Namespace:
@@ -180,7 +160,16 @@ def parse_args() -> argparse.Namespace:
         default=0,
         help="batches of val_dataloader that tell which branches are idle; 0: keep all",
     )
-    return parser.parse_args()
+    parser.add_argument("--budget", type=float, help="share of active tokens, instead of trained")
+    parser.add_argument(
+        "--capacity",
+        action="store_true",
+        help="equal numbers of tokens in all images, from the rates by layer of --budget",
+    )
+    args = parser.parse_args()
+    if args.capacity and args.budget is None:
+        parser.error("--capacity needs --budget RATE")
+    return args
 
 
 @tool
@@ -194,34 +183,35 @@ def main() -> None:
             "needs; take the stack of requirements/mminstall.txt"
         )
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SystemExit(f"{error}: pip install -r requirements/deploy.txt") from None
     cfg = Config.fromfile(args.config)
     logging.disable(logging.INFO)
     model: Any = load_model(cfg, args.checkpoint)
+    if args.budget is not None:
+        use_budget(model, args.checkpoint, args.budget, args.capacity)
+    shape = sample_shape(cfg)
     idle: set[tuple[int, str]] = set()
     if args.idle_batches:
         loader = islice(Runner.build_dataloader(cfg.val_dataloader), args.idle_batches)
         batches = [model.data_preprocessor(batch)["inputs"] for batch in loader]
         idle = idle_branches(model, batches)
     else:
-        contrast = torch.linspace(0.1, 3, max(BATCHES))[:, None, None, None]
-        batches = [torch.randn(max(BATCHES), *sample_shape(cfg)) * contrast]
+        contrast = torch.linspace(0.1, 3, max(BATCHES)).view(-1, *[1] * len(shape))
+        batches = [torch.randn(max(BATCHES), *shape) * contrast]
     slimmed = slim(model, idle)
     images = torch.cat(batches)
-    export(Logits(slimmed), images[:2], args.out)
+    meta = describe_input(cfg, model, tuple(images.shape[1:]))
+    export(Logits(slimmed), images[:2], meta, args.out)
 
     program: Any = torch.export.load(args.out / "model.pt2").module()
-    session = onnxruntime.InferenceSession(
-        str(args.out / "model.onnx"), providers=["CPUExecutionProvider"]
-    )
     forms = {
         "before": Logits(model),
         "slim": Logits(slimmed),
         "model.pt2": program,
-        "model.onnx": lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]),
+        "model.onnx": run_onnxruntime(args.out / "model.onnx"),
     }
     megabytes = {
         "before": sum(param.nbytes for param in model.parameters()) / 1e6,
@@ -235,7 +225,7 @@ def main() -> None:
     columns = []
     for batch in BATCHES:
         for part in images.split(batch):
-            verify(forms, part)
+            verify(forms, part, clear_decisions(model, part))
         calls = {name: partial(form, images[:batch]) for name, form in forms.items()}
         columns.append(time_alternately(calls, rounds=7, budget=60, title=f"batch {batch}"))
     for name in forms:

@@ -53,7 +53,7 @@ class AttentivePool(BaseModule):
             One vector a clip, ``(B, C)``.
         """
         tokens = (tokens + self.temporal_embed).flatten(1, 2)  # (B, T, N, C) -> (B, T * N, C)
-        query = self.norm_q(self.query).expand(len(tokens), -1, -1)  # (1, 1, C) -> (B, 1, C)
+        query = self.norm_q(self.query).expand(tokens.shape[0], -1, -1)  # (1, 1, C) -> (B, 1, C)
         keys, values = self.norm_k(tokens), self.norm_v(tokens)
         pooled, _ = self.attn(query, keys, values, need_weights=False)
         return pooled.squeeze(1)  # (B, 1, C) -> (B, C)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmdyt.ops import hard_sigmoid
+from mmdyt.ops import hard_sigmoid, logit
 
 Decision = Callable[[Tensor, float, int], Tensor]
 
@@ -31,6 +31,11 @@ class ShiftedThreshold:
     def __call__(self, logits: Tensor, threshold: float, num_prefix: int) -> Tensor:
         """Decide, see the module."""
         return hard_sigmoid(logits + self.shift, threshold)
+
+    def margin(self, logits: Tensor, threshold: float, num_prefix: int) -> Tensor:
+        """How far each image's decision is from another one, in logits, ``(B,)``."""
+        distance = (logits + self.shift - logit(threshold)).abs()
+        return distance[:, num_prefix:].amin(dim=1)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,14 @@ class TopTokens:
         """Decide, see the module; prefix tokens are among the ``k``."""
         k = self.num_active(logits.shape[1], num_prefix)
         patches = logits[:, num_prefix:].topk(k - num_prefix, dim=1).indices + num_prefix
-        prefix = torch.arange(num_prefix, device=logits.device).expand(len(logits), -1)
+        prefix = torch.arange(num_prefix, device=logits.device).expand(logits.shape[0], -1)
         active = torch.cat([prefix, patches], dim=1)  # (B, k)
         return torch.zeros_like(logits, dtype=torch.bool).scatter(1, active, 1)
+
+    def margin(self, logits: Tensor, threshold: float, num_prefix: int) -> Tensor:
+        """How far each image's decision is from another one, in logits, ``(B,)``."""
+        ordered = logits[:, num_prefix:].sort(dim=1, descending=True).values
+        k = self.num_active(logits.shape[1], num_prefix) - num_prefix
+        if k in (0, ordered.shape[1]):
+            return torch.full_like(ordered[:, 0], torch.inf)
+        return ordered[:, k - 1] - ordered[:, k]
