@@ -30,6 +30,7 @@ methods = {
             ("adaptformer", "AdaptFormer"),
             ("full", "Full tuning"),
             ("dyt", "DyT r = 0.5"),
+            ("dyt-opened", "DyT r = 0.5, opened first"),
         ]
         for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     },
