@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmseg.models.necks import Feature2Pyramid
 from safetensors.torch import save_file
 from torch import nn
 
 from mmdyt.converters import FORMATS, convert, convert_file
 from mmdyt.fileio import load_from_safetensors
+from mmdyt.models.backbones import DyTViT
+from mmdyt.models.heads import AttentivePool
 from tests.conftest import build, tiny_classifier
 
 TOOLS = Path(__file__).parents[1] / "tools" / "model_converters"
@@ -299,3 +302,100 @@ def test_safetensors_of_timm_are_read_and_nan_is_refused(tmp_path):
     save_file(state, tmp_path / "src.safetensors")
     with pytest.raises(ValueError, match=r"blocks\.1\.norm2\.bias' holds NaN"):
         convert_file(tmp_path / "src.safetensors", tmp_path / "dst.pth", "timm")
+
+
+def video_state() -> dict[str, torch.Tensor]:
+    """Random weights of the released video model: one query over the tokens of all frames."""
+    state = released_state() | {"query_token": torch.randn(1, 1, C)}
+    for name in "qkv":
+        state[f"attentive_blocks.norm_{name}.weight"] = torch.randn(C)
+        state[f"attentive_blocks.norm_{name}.bias"] = torch.randn(C)
+        state[f"attentive_blocks.cross_attn.{name}.weight"] = torch.randn(C, C) * 0.2
+    for name in ("q_bias", "v_bias", "proj.bias"):
+        state[f"attentive_blocks.cross_attn.{name}"] = torch.randn(C)
+    state["attentive_blocks.cross_attn.proj.weight"] = torch.randn(C, C) * 0.2
+    return state
+
+
+def released_pool(state: dict, tokens: torch.Tensor) -> torch.Tensor:
+    """The released attentive block, written with nothing but torch: ``(B, T * N, C)`` tokens."""
+    name = "attentive_blocks"
+
+    def projected(x, part, bias):
+        weight, shift = state[f"{name}.norm_{part}.weight"], state[f"{name}.norm_{part}.bias"]
+        x = F.layer_norm(x, (C,), weight, shift, 1e-6)
+        x = F.linear(x, state[f"{name}.cross_attn.{part}.weight"], bias)
+        return x.unflatten(-1, (HEADS, C // HEADS)).transpose(1, 2)
+
+    q = projected(state["query_token"], "q", state[f"{name}.cross_attn.q_bias"])
+    k = projected(tokens, "k", None)
+    v = projected(tokens, "v", state[f"{name}.cross_attn.v_bias"])
+    weights = (q @ k.transpose(-1, -2) / (C // HEADS) ** 0.5).softmax(-1)
+    pooled = (weights @ v).transpose(1, 2).flatten(2)[:, 0]
+    proj = f"{name}.cross_attn.proj"
+    return F.linear(pooled, state[f"{proj}.weight"], state[f"{proj}.bias"])
+
+
+def test_a_released_video_model_pools_and_classifies_as_before():
+    state = video_state()
+    converted = convert(state, "official")
+    assert not converted["cls_head.pool.temporal_embed"].any()
+    pool = AttentivePool(C, num_frames=8, num_heads=HEADS)
+    part = {k.removeprefix("cls_head.pool."): v for k, v in converted.items() if ".pool." in k}
+    pool.load_state_dict(part, strict=True)
+    tokens = torch.randn(2, 8, 5, C)
+    expected = released_pool(state, tokens.flatten(1, 2))
+    torch.testing.assert_close(pool(tokens), expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(converted["cls_head.fc_cls.weight"], state["head.weight"])
+    assert torch.equal(converted["backbone.ln1.bias"], state["norm.bias"])
+
+    del state["attentive_blocks.cross_attn.v_bias"]
+    with pytest.raises(ValueError, match=r"v_bias' is missing"):
+        convert(state, "official")
+
+
+def segmentation_state() -> dict[str, torch.Tensor]:
+    """Random weights of the released segmentation model, with its relative position bias."""
+    aside = ("norm.", "head.")
+    state = {f"backbone.{k}": v for k, v in released_state().items() if not k.startswith(aside)}
+    for i in range(LAYERS):
+        state[f"backbone.blocks.{i}.attn.relative_position_bias_table"] = torch.randn(172, HEADS)
+        state[f"backbone.blocks.{i}.attn.relative_position_index"] = torch.zeros(50, 50)
+    for name in ("fpn1.0", "fpn1.2", "fpn2.0"):
+        state[f"backbone.{name}.weight"] = torch.randn(C, C, 2, 2) * 0.2
+        state[f"backbone.{name}.bias"] = torch.randn(C)
+    return state | {"decode_head.conv_seg.weight": torch.randn(CLASSES, C, 1, 1)}
+
+
+def test_a_released_segmentation_model_has_our_neck_and_bias():
+    state = segmentation_state()
+    converted = convert(state, "official")
+    backbone = DyTViT(
+        dict(embed_dims=C, num_layers=LAYERS, num_heads=HEADS, feedforward_channels=HIDDEN),
+        img_size=28,
+        patch_size=PATCH,
+        rel_pos_bias=True,
+        final_norm=False,
+        out_type="featmap",
+        adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=D),
+    )
+    neck = Feature2Pyramid(C, norm_cfg=dict(type="BN")).eval()
+    for prefix, module in {"backbone.": backbone, "neck.": neck}.items():
+        part = {k.removeprefix(prefix): v for k, v in converted.items() if k.startswith(prefix)}
+        module.load_state_dict(part, strict=True)
+    table = backbone.layers[1].attn.rel_pos_bias.table
+    assert torch.equal(table, state["backbone.blocks.1.attn.relative_position_bias_table"])
+    assert "decode_head.conv_seg.weight" in converted
+
+    maps = torch.randn(2, C, 3, 3)
+    first, last = (
+        (state[f"backbone.fpn1.{i}.weight"], state[f"backbone.fpn1.{i}.bias"]) for i in (0, 2)
+    )
+    expected = F.conv_transpose2d(
+        F.gelu(F.conv_transpose2d(maps, *first, stride=2)), *last, stride=2
+    )
+    torch.testing.assert_close(neck([maps] * 4)[0], expected, atol=1e-4, rtol=1e-4)
+
+    state["backbone.fpn2.0.weight"] = torch.randn(C, C, 3, 3)
+    with pytest.raises(ValueError, match=r"fpn2\.0\.weight' has the wrong shape"):
+        convert(state, "official")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from mmdyt.converters.augreg import augreg_layout
 from mmdyt.converters.hugging_face import hf_layout
-from mmdyt.converters.layouts import Entry, Layout, official_layout, timm_layout
+from mmdyt.converters.layouts import Layout, timm_layout
+from mmdyt.converters.official import official_layout
+from mmdyt.converters.shapes import expected_shapes
 from mmdyt.converters.sources import read_source
 from mmdyt.engine.cli import require_writable
 from mmdyt.fileio import atomic_path, save_safetensors
@@ -34,8 +35,10 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
             ``'official'`` or ``'hf'``.
 
     Returns:
-        A state dict of ``mmdyt.DyTImageClassifier``: for ``'official'`` the
-        whole model with a ``LinearClsHead``; otherwise the backbone, prefix
+        For ``'official'`` the state dict of a whole ``mmdyt.DyTImageClassifier``
+        with a ``LinearClsHead``, ``mmdyt.DyTRecognizer2D`` with an
+        ``AttentivePoolHead``, or ``mmdyt.DyTEncoderDecoder`` with a
+        ``Feature2Pyramid``; otherwise that of the backbone, prefix
         ``backbone.``, without the head of the pre-training.
 
     Raises:
@@ -58,76 +61,22 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
             f"{missing[0]!r} is missing: the {kind} checkpoint is incomplete "
             f"({len(missing)} keys are missing)"
         )
-    result, shapes = {}, _expected_shapes(source, entries)
+    result, shapes = {}, expected_shapes(source, entries)
     for entry in entries:
         try:
             tensor = entry.make([source[name] for name in entry.sources]).contiguous()
         except (RuntimeError, IndexError) as error:
             raise ValueError(f"{entry.sources[0]!r} has the wrong shape: {error}") from error
-        if tensor.shape != shapes[entry.target]:
+        wanted = shapes.get(entry.target, tensor.shape)  # decode heads are not built
+        if tensor.shape != wanted:
             raise ValueError(
                 f"{entry.sources[0]!r} has the wrong shape: it becomes {tuple(tensor.shape)}, "
-                f"{entry.target} is {tuple(shapes[entry.target])}"
+                f"{entry.target} is {tuple(wanted)}"
             )
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ValueError(f"{entry.sources[0]!r} holds NaN or infinite values")
         result[entry.target] = tensor
     return result
-
-
-def _expected_shapes(
-    source: Mapping[str, Tensor], entries: Sequence[Entry]
-) -> dict[str, torch.Size]:
-    """Shapes of the model, whose sizes follow from a few of the source's tensors."""
-    from mmdyt.integrations.mmpretrain import DyTImageClassifier
-
-    by_target = {entry.target: entry for entry in entries}
-
-    def checked(target: str, ndim: int) -> Tensor:
-        entry = by_target[target]
-        first = source[entry.sources[0]]
-        if first.ndim != ndim:
-            raise ValueError(
-                f"{entry.sources[0]!r} has the wrong shape: {tuple(first.shape)}, "
-                f"it should have {ndim} dimensions"
-            )
-        return entry.make([source[name] for name in entry.sources])
-
-    patch = checked("backbone.patch_embed.projection.weight", 4)
-    num_patches = checked("backbone.pos_embed", 3).shape[1] - 1
-    grid = math.isqrt(max(num_patches, 0))
-    if grid * grid != num_patches or grid == 0:
-        name = by_target["backbone.pos_embed"].sources[0]
-        raise ValueError(f"{name!r} has the wrong shape: {num_patches} patches are no square")
-    num_layers = sum(target.endswith(".ln2.weight") for target in by_target)
-    hidden = checked("backbone.layers.0.ffn.layers.0.0.weight", 2).shape[0]
-    backbone = dict(
-        type="mmdyt.DyTViT",
-        arch=dict(
-            embed_dims=patch.shape[0],
-            num_layers=num_layers,
-            num_heads=1,
-            feedforward_channels=hidden,
-        ),
-        img_size=grid * patch.shape[-1],
-        patch_size=patch.shape[-1],
-        in_channels=patch.shape[1],
-        dispatch=None,
-        adapter=None,
-        layer_scale_init_value=float("backbone.layers.0.attn.gamma1.weight" in by_target),
-    )
-    head = None
-    if "head.fc.weight" in by_target:
-        bottleneck = checked("backbone.layers.0.adapter.mlp.down.weight", 2).shape[0]
-        adapter = dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=bottleneck)
-        backbone.update(dispatch="mlp", adapter=adapter)
-        num_classes = checked("head.fc.weight", 2).shape[0]
-        head = dict(
-            type="mmpretrain.LinearClsHead", num_classes=num_classes, in_channels=patch.shape[0]
-        )
-    with torch.device("meta"):
-        model = DyTImageClassifier(backbone=backbone, head=head, tuning="full")
-    return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str, Tensor]:

@@ -66,34 +66,33 @@ TIMM_BLOCK = {
     "blocks.{}.mlp.fc1": "backbone.layers.{}.ffn.layers.0.0",
     "blocks.{}.mlp.fc2": "backbone.layers.{}.ffn.layers.1",
 }
-# What the method's released code adds to timm's names.
-OFFICIAL_MODULES = {**TIMM_MODULES, "head": "head.fc"}
-OFFICIAL_BLOCK = {
-    **TIMM_BLOCK,
-    "blocks.{}.adaptmlp.down_proj": "backbone.layers.{}.adapter.mlp.down",
-    "blocks.{}.adaptmlp.up_proj": "backbone.layers.{}.adapter.mlp.up",
-    "blocks.{}.mlp_token_select.mlp_head": "backbone.layers.{}.dispatcher.mlp.proj",
-}
 
 
 def timm_layout(keys: Collection[str]) -> Layout:
     """Lay out a timm ViT: names change, tensors stay."""
-    entries = _torch_entries(TIMM_MODULES, TIMM_BLOCK, count_blocks(keys, "blocks."))
+    entries = torch_entries(TIMM_MODULES, TIMM_BLOCK, count_blocks(keys, "blocks."))
     return Layout(entries, ("head.", "pre_logits."))
 
 
-def official_layout(keys: Collection[str]) -> Layout:
-    """Lay out the released code's: timm's names, adapters, dispatchers, head."""
-    entries = _torch_entries(OFFICIAL_MODULES, OFFICIAL_BLOCK, count_blocks(keys, "blocks."))
-    return Layout(entries, ("pre_logits.",))
+def torch_entries(
+    modules: dict[str, str], block: dict[str, str], num_layers: int, root: str = ""
+) -> list[Entry]:
+    """Take tokens and modules as they are.
 
+    Args:
+        modules: New names of modules with a weight and a bias, by their old ones.
+        block: As ``modules``, of a block, whose index stands for ``{}``.
+        num_layers: Number of blocks.
+        root: What stands before all old names. Defaults to ``''``.
 
-def _torch_entries(modules: dict, block: dict, num_layers: int) -> list[Entry]:
+    Returns:
+        The entries.
+    """
     pairs = dict(modules)
     for index in range(num_layers):
         pairs |= {old.format(index): new.format(index) for old, new in block.items()}
-    tokens = [Entry(f"backbone.{name}", (name,)) for name in ("cls_token", "pos_embed")]
-    return tokens + [entry for old, new in pairs.items() for entry in affine(new, old)]
+    tokens = [Entry(f"backbone.{name}", (f"{root}{name}",)) for name in ("cls_token", "pos_embed")]
+    return tokens + [entry for old, new in pairs.items() for entry in affine(new, f"{root}{old}")]
 
 
 def affine(new: str, old: str) -> list[Entry]:

@@ -13,6 +13,7 @@ heal_mmaction()
 from mmaction.datasets import VideoDataset  # noqa: E402
 from mmaction.models.heads import BaseHead  # noqa: E402
 from mmaction.models.recognizers import Recognizer2D  # noqa: E402
+from mmengine.model.weight_init import normal_init  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from mmdyt.datasets.video_skip import SkipUnreadableMixin  # noqa: E402
@@ -74,6 +75,8 @@ class AttentivePoolHead(BaseHead):
         num_heads (int): Attention heads. Defaults to 12.
         average_clips (str | None): How views are averaged, ``'prob'``,
             ``'score'`` or ``None`` (not at all). Defaults to ``'prob'``.
+        init_std (float): Deviation of the normal distribution that the weights of
+            ``fc_cls`` are drawn from, as in mmaction2's heads. Defaults to 0.01.
         **kwargs: As mmaction2's ``BaseHead``, such as ``topk``.
     """
 
@@ -84,11 +87,18 @@ class AttentivePoolHead(BaseHead):
         num_frames: int = 8,
         num_heads: int = 12,
         average_clips: str | None = "prob",
+        init_std: float = 0.01,
         **kwargs,
     ) -> None:
         super().__init__(num_classes, in_channels, average_clips=average_clips, **kwargs)
+        self.init_std = init_std
         self.pool = AttentivePool(in_channels, num_frames, num_heads)
         self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def init_weights(self) -> None:
+        """Initialise the classifier; the pool is initialised when it is built."""
+        super().init_weights()
+        normal_init(self.fc_cls, std=self.init_std)
 
     def forward(self, feats: Tensor | tuple[Tensor], num_segs: int, **kwargs) -> Tensor:
         """Compute class scores.

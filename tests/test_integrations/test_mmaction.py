@@ -291,3 +291,10 @@ def test_init_recognizer_takes_an_adapter_file(cfg, tmp_path):
     cfg.model.backbone.num_dense_layers = 1
     with pytest.raises(ValueError, match=r"num_dense_layers: 0 in the file, 1"):
         init_recognizer(cfg, file, device="cpu")
+
+
+def test_the_heads_classifier_starts_small(cfg):
+    head = MODELS.build(cfg.model.cls_head)
+    head.init_weights()
+    assert head.fc_cls.weight.std().item() == pytest.approx(0.01, rel=0.3)
+    assert not head.fc_cls.bias.any()

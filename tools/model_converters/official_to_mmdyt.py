@@ -1,4 +1,4 @@
-"""Convert a checkpoint of the method's released code to a classifier of mmdyt."""
+"""Convert a checkpoint of the method's released code: images, video or segmentation."""
 
 from mmdyt.converters import command_line
 from mmdyt.engine.cli import tool

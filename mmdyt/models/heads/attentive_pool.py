@@ -36,9 +36,9 @@ class AttentivePool(BaseModule):
         self.num_frames = num_frames
         self.query = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.temporal_embed = nn.Parameter(torch.zeros(1, num_frames, 1, embed_dims))
-        self.norm_q = nn.LayerNorm(embed_dims)
-        self.norm_k = nn.LayerNorm(embed_dims)
-        self.norm_v = nn.LayerNorm(embed_dims)
+        self.norm_q = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.norm_k = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.norm_v = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = nn.MultiheadAttention(embed_dims, num_heads, batch_first=True)
         trunc_normal_(self.query, std=0.02)
         trunc_normal_(self.temporal_embed, std=0.02)
