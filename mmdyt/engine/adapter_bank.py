@@ -88,9 +88,10 @@ class AdapterBank(nn.Module):
 
         Raises:
             ValueError: If the name is taken; as
-                :func:`mmdyt.engine.adapter_checkpoint.load_adapter`; if the model is no classifier over a backbone of mmdyt, or trained
-                more than adapters, dispatchers and its head; or if it has
-                another backbone or was trained on another base than the bank's.
+                :func:`mmdyt.engine.adapter_checkpoint.load_adapter`; if the
+                model is no classifier over a backbone of mmdyt, or trained more
+                than adapters, dispatchers and its head; or if it has another
+                backbone or was trained on another base than the bank's.
         """
         if task in self.tasks:
             raise ValueError(f"the bank has a task {task!r} already: {self.tasks}")
