@@ -36,8 +36,8 @@ class AdapterBank(nn.Module):
     and size; everything else must be equal. The bank is for inference only.
 
     Args:
-        adapters: Files of :func:`mmdyt.save_adapter` by the name of their task.
-            Defaults to none: see :meth:`add`.
+        adapters: Files of :func:`mmdyt.engine.adapter_checkpoint.save_adapter` by
+            the name of their task. Defaults to none: see :meth:`add`.
         base: The pre-trained checkpoint of the frozen backbone. Defaults to
             ``None``: the paths that the files name.
 
@@ -84,13 +84,14 @@ class AdapterBank(nn.Module):
 
         Args:
             task: A new name.
-            adapter_file: A file of :func:`mmdyt.save_adapter`.
+            adapter_file: A file of :func:`mmdyt.engine.adapter_checkpoint.save_adapter`.
 
         Raises:
-            ValueError: If the name is taken; as :func:`mmdyt.load_adapter`; if
-                the model is no classifier over a backbone of mmdyt, or trained
-                more than adapters, dispatchers and its head; or if it has
-                another backbone or was trained on another base than the bank's.
+            ValueError: If the name is taken; as
+                :func:`mmdyt.engine.adapter_checkpoint.load_adapter`; if the
+                model is no classifier over a backbone of mmdyt, or trained more
+                than adapters, dispatchers and its head; or if it has another
+                backbone or was trained on another base than the bank's.
         """
         if task in self.tasks:
             raise ValueError(f"the bank has a task {task!r} already: {self.tasks}")
