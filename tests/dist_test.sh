@@ -27,11 +27,13 @@ cd "$WORK"
 export PATH=$WORK/venv/bin:$PATH
 unset PYTHONPATH
 mim run mmdyt digits
-mim train mmdyt vit-mini_dyt_digits.py --work-dir by_mim --cfg-options train_cfg.max_epochs=1
+mim train mmdyt vit-mini_dyt_digits.py --work-dir by_mim --cfg-options train_cfg.max_epochs=1 \
+    log_level=WARNING
 
 # A config of one's own, over ours.
 echo '_base_ = "mmdyt::image/digits/vit-mini_linear_digits.py"' > own.py
-mim train mmdyt own.py --work-dir by_base --cfg-options train_cfg.max_epochs=1
+mim train mmdyt own.py --work-dir by_base --cfg-options train_cfg.max_epochs=1 \
+    log_level=WARNING
 "$FRESH" - "$SOURCE" << 'END'
 import sys
 from pathlib import Path

@@ -18,9 +18,7 @@ WEIGHTS = "checkpoints/vit-b16_in21k.safetensors"
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """The README's config as a file in a folder of its own, from which it runs."""
-    (text,) = re.findall(
-        r"```python\n(_base_.*?)```", (REPO / "README.md").read_text(), re.DOTALL
-    )
+    (text,) = re.findall(r"```python\n(_base_.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_config.py").write_text(text)
     return "my_config.py"
