@@ -14,13 +14,13 @@ import argparse
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmpretrain.structures import DataSample
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.engine.config_keys import load_config
@@ -69,7 +69,7 @@ def measure(cfg: Config, amp: bool) -> Memory:
     """
     backbone = cfg.model.backbone
     backbone.get("module", backbone).init_cfg = None
-    model = build_uninitialised(cfg)
+    model: Any = build_uninitialised(cfg)
     model.init_weights()
     count = count_parameters(model)
     shape = sample_shape(cfg)
@@ -78,7 +78,7 @@ def measure(cfg: Config, amp: bool) -> Memory:
     return Memory((weights + 12 * count.trainable) / MIB, two - one)
 
 
-def saved(model: nn.Module, batch: int, shape: tuple[int, ...], amp: bool) -> float:
+def saved(model: Any, batch: int, shape: tuple[int, ...], amp: bool) -> float:
     """Measure what one training step saves, in MiB."""
     images = torch.randn(batch, *shape)
     samples = [DataSample().set_gt_label(0) for _ in range(batch)]
