@@ -6,11 +6,13 @@ import inspect
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.models.backbones import VisionTransformer
+from nbclient import NotebookClient
 from PIL import Image
 
 from mmdyt import registry
@@ -84,7 +86,9 @@ def test_the_config_of_the_quick_start_trains_on_folders(tmp_path, monkeypatch):
     config.write_text(text)
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(
-        dict(work_dir=str(tmp_path), log_level="ERROR", train_cfg=dict(max_epochs=6, val_interval=6))
+        dict(
+            work_dir=str(tmp_path), log_level="ERROR", train_cfg=dict(max_epochs=6, val_interval=6)
+        )
     )
     metrics: dict = {}
     runner = Runner.from_cfg(cfg)
@@ -94,6 +98,20 @@ def test_the_config_of_the_quick_start_trains_on_folders(tmp_path, monkeypatch):
     assert metrics["accuracy/top1"] in (0, 50, 100) and "dispatch/gflops" in metrics
     # Two images make one iteration an epoch, and the learning rate rises all the same.
     assert runner.optim_wrapper.get_lr()["lr"][0] > 0.9e-3
+
+
+@pytest.mark.long
+def test_the_notebook_runs_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    notebook = nbformat.read(REPO / "notebooks/quick_start.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs for cell in cells), "clear the outputs before you commit"
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=600, resources=resources).execute()
+    *_, metrics, file, maps = ("".join(map(str, cell.outputs)) for cell in cells)
+    assert float(re.findall(r"accuracy/top1 +([\d.]+)", metrics)[0]) > 50
+    assert "MiB, classes ['0'" in file.replace("\\", "")
+    assert "image/png" in maps
 
 
 def test_the_configs_of_the_config_guide_resolve(tmp_path):

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmdyt.engine.suite import Suite
 from mmdyt.evaluation import build_uninitialised, count_parameters
 from tests.conftest import CONFIGS, HAS_MMDET, PROJECTS, REPO
+from tools.analysis_tools import model_zoo
 
 METAFILES = yaml.safe_load((REPO / "model-index.yml").read_text())["Import"]
 CONTENTS = [yaml.safe_load((REPO / name).read_text()) for name in METAFILES]
@@ -85,3 +86,10 @@ def test_parameters_are_the_models(subtests):
             count = count_parameters(build_uninitialised(cfg))
             assert model["Metadata"]["Parameters"] == count.total
             assert model["Metadata"]["Trained"] == count.trainable
+
+
+def test_the_model_zoo_says_what_the_index_says():
+    page = (REPO / "docs/model_zoo.md").read_text()
+    assert page == model_zoo.write_page(model_zoo.read_models(REPO / "model-index.yml")), (
+        f"write docs/model_zoo.md again: {model_zoo.COMMAND}"
+    )
