@@ -7,12 +7,16 @@ Results and pictures go to the work dir; a second run reuses what is there.
 from __future__ import annotations
 
 import argparse
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from rich.progress import Progress, track
 
 from mmdyt.datasets.digits import write_digits
+from mmdyt.engine.budgets import keep_budgets, measure_budgets, measure_merged, merge_counts
 from mmdyt.engine.comparison import (
     Result,
     compare,
@@ -20,8 +24,14 @@ from mmdyt.engine.comparison import (
     print_comparison,
     throughput,
 )
-from mmdyt.models.utils import collect_dispatch
-from mmdyt.visualization import draw_curves, draw_rate_bars, draw_token_maps, read_scalars
+from mmdyt.models.utils import collect_dispatch, set_budget, set_shift
+from mmdyt.visualization import (
+    draw_budget_curve,
+    draw_curves,
+    draw_rate_bars,
+    draw_token_maps,
+    read_scalars,
+)
 
 METHODS = {
     "Linear probe": "linear",
@@ -30,6 +40,8 @@ METHODS = {
     "DyT (r = 0.5)": "dyt",
 }
 CONFIGS = "configs/image/digits/vit-mini_{}_digits.py"
+METRIC = "accuracy/top1"
+BUDGETS = 5  # points of the curve
 TITLE = "Fashion-MNIST ViT tuned on 1,000 real digits, tested on 797"
 
 
@@ -50,17 +62,43 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
     }
 
 
+def spend(results: dict[str, Result], work_dir: Path) -> tuple[dict[str, Result], Figure]:
+    """Set the one DyT model to two more budgets; draw all of them beside merged tokens."""
+    dyt, adaptformer = results["DyT (r = 0.5)"], results["AdaptFormer"]
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Measuring budgets", total=BUDGETS)
+        budgets = measure_budgets(
+            dyt.runner, BUDGETS, METRIC, lambda done: progress.update(task, completed=done)
+        )
+        keep_budgets(budgets, work_dir, dyt.work_dir / "adapter.safetensors")
+    merged = [
+        measure_merged(adaptformer.runner.cfg, adaptformer.model, r, str(work_dir / "tome"), METRIC)
+        for r in track(merge_counts(adaptformer.model), "Merging tokens", transient=True)
+    ]
+    rows = {}
+    for rate in (0.4, 0.7):
+        set_budget(dyt.model, rate=rate, budgets=budgets)
+        rows[f"the same DyT, set to {rate}"] = replace(
+            dyt, metrics=dyt.runner.test_loop.run(), model=copy.deepcopy(dyt.model)
+        )
+    set_shift(dyt.model, 0.0)
+    return rows, draw_budget_curve(budgets, {"AdaptFormer + ToMe, not trained with it": merged})
+
+
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"))
     work_dir = parser.parse_args().work_dir
     write_digits(Path("data/digits"))
-    results = compare(METHODS, CONFIGS, "accuracy/top1", work_dir)
+    results = compare(METHODS, CONFIGS, METRIC, work_dir)
+    budgets, curve = spend(results, work_dir)
+    figures = draw(results)
+    results |= budgets
     inputs, _ = results["Linear probe"].first_samples(256)
     speed = throughput({name: result.model for name, result in results.items()}, inputs)
-    rows = print_comparison(TITLE, results, speed, ("accuracy/top1", "accuracy %"), "image")
-    keep_comparison(work_dir, rows, draw(results))
+    rows = print_comparison(TITLE, results, speed, (METRIC, "accuracy %"), "image")
+    keep_comparison(work_dir, rows, figures | {"budgets.png": curve})
 
 
 if __name__ == "__main__":

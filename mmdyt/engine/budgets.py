@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,10 +45,13 @@ def evaluation_runner(cfg: Config, checkpoint: str | None, work_dir: str) -> Run
     """
     cfg.work_dir, cfg.load_from, cfg.resume, cfg.log_level = work_dir, checkpoint, False, "ERROR"
     check_run(cfg, "test")
+    empty = "there are no images to measure budgets on: the data set is empty"
+    if cfg.test_dataloader.dataset.get("indices") in (0, []):  # mmengine would stumble over it
+        raise ValueError(empty)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)
     if not len(runner.test_dataloader.dataset):
-        raise ValueError("there are no images to measure budgets on: the data set is empty")
+        raise ValueError(empty)
     if not any(isinstance(hook, DispatchStatsHook) for hook in runner.hooks):
         runner.register_hook(DispatchStatsHook())
     runner.load_or_resume()
@@ -139,6 +143,49 @@ def measure_budgets(
         trained=trained,
         points=points,
     )
+
+
+def merge_counts(model: nn.Module, steps: int = 5) -> list[int]:
+    """Numbers of tokens that ToMe can merge in each layer of a ViT, evenly spaced from 0.
+
+    Args:
+        model: A model whose ``backbone`` is a ``DyTViT``.
+        steps: How many beside 0, at most. Defaults to 5.
+    """
+    backbone: Any = model.get_submodule("backbone")
+    rows, columns = backbone.patch_resolution
+    most = (rows * columns - 1) // backbone.num_layers
+    return sorted({round(most * step / steps) for step in range(steps + 1)})
+
+
+def measure_merged(
+    cfg: Config, model: nn.Module, r: int, work_dir: str, metric: str | None = None
+) -> dict[str, Any]:
+    """Test a model with ``r`` tokens merged in each layer, without training it so.
+
+    Args:
+        cfg: The config that the model was built from, with a ``DyTViT`` without
+            dispatch; it is left alone.
+        model: The model.
+        r: As ``mmdyt.ToMeViT``.
+        work_dir: Where logs may go.
+        metric: As :func:`measure`. Defaults to ``None``.
+
+    Returns:
+        As :func:`measure`, with ``r``.
+    """
+    cfg = merged_config(cfg, r)
+    runner = evaluation_runner(cfg, None, work_dir)
+    # A plain dict: the weights are meant for a backbone of another config.
+    runner.model.load_state_dict(dict(model.state_dict()))
+    return dict(r=r) | measure(runner, metric)
+
+
+def merged_config(cfg: Config, r: int) -> Config:
+    """Copy a config and let its ``DyTViT`` merge ``r`` tokens in each layer."""
+    cfg = copy.deepcopy(cfg)
+    cfg.model.backbone.update(type="mmdyt.ToMeViT", r=r)
+    return cfg
 
 
 def keep_budgets(budgets: Mapping[str, Any], out: Path, checkpoint: Path) -> None:

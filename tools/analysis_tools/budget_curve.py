@@ -13,6 +13,7 @@ read it. With --adaptformer the picture also has that model with its tokens merg
 from __future__ import annotations
 
 import argparse
+import copy
 import logging
 import tempfile
 from pathlib import Path
@@ -23,14 +24,22 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
+from torch import nn
 
-from mmdyt.engine.budgets import evaluation_runner, keep_budgets, measure, measure_budgets
+from mmdyt.engine.budgets import (
+    evaluation_runner,
+    keep_budgets,
+    measure_budgets,
+    measure_merged,
+    merge_counts,
+    merged_config,
+)
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization import draw_budget_curve
 
-MERGES = 5  # values of ToMe's r beside 0
+MERGED = "AdaptFormer + ToMe"
 
 
 def parse_args() -> argparse.Namespace:
@@ -82,30 +91,25 @@ def use_data(cfg: Config, name: str) -> Config:
 def merged_curves(args: argparse.Namespace, metric: str) -> dict[str, list[dict[str, Any]]]:
     """Measure AdaptFormer with tokens merged, untrained and, if asked for, trained so."""
     path, checkpoint = args.adaptformer
-    curves: dict[str, list[dict[str, Any]]] = {"AdaptFormer + ToMe, not trained with it": []}
-    if args.train:
-        curves["AdaptFormer + ToMe, trained with it"] = []
+    as_it_is, trained = f"{MERGED}, not trained with it", f"{MERGED}, trained with it"
+    curves: dict[str, list[dict[str, Any]]] = {as_it_is: []}
+    cfg = use_data(load_config(path, args.cfg_options), args.data)
     with tempfile.TemporaryDirectory() as folder:
-        cfg = use_data(load_config(path, args.cfg_options), args.data)
-        plain = evaluation_runner(cfg, checkpoint, folder).model
-        grid = plain.backbone.patch_resolution
-        most = (grid[0] * grid[1] - 1) // plain.backbone.num_layers
-        values = sorted({round(most * step / MERGES) for step in range(MERGES + 1)})
-        for r in track(values, "AdaptFormer + ToMe", transient=True):
-            for name, points in curves.items():
-                cfg = use_data(load_config(path, args.cfg_options), args.data)
-                cfg.model.backbone.update(type="mmdyt.ToMeViT", r=r)
-                if name.endswith(", trained with it"):
-                    cfg.work_dir = str(args.out / "tome" / f"r{r}")
-                    cfg.resume, cfg.log_level = True, "ERROR"
-                    model = Runner.from_cfg(cfg).train()
-                else:
-                    model = plain
-                runner = evaluation_runner(cfg, None, folder)
-                # A plain dict: the weights are meant for a backbone of another config.
-                runner.model.load_state_dict(dict(model.state_dict()))
-                points.append(dict(r=r) | measure(runner, metric))
+        plain = evaluation_runner(copy.deepcopy(cfg), checkpoint, folder).model
+        for r in track(merge_counts(plain), MERGED, transient=True):
+            curves[as_it_is].append(measure_merged(cfg, plain, r, folder, metric))
+            if args.train:
+                model = train_merged(cfg, r, args.out / "tome" / f"r{r}")
+                point = measure_merged(cfg, model, r, folder, metric)
+                curves.setdefault(trained, []).append(point)
     return curves
+
+
+def train_merged(cfg: Config, r: int, work_dir: Path) -> nn.Module:
+    """Train a config with ``r`` tokens merged in each layer; a finished run is used again."""
+    cfg = merged_config(cfg, r)
+    cfg.work_dir, cfg.resume, cfg.log_level = str(work_dir), True, "ERROR"
+    return Runner.from_cfg(cfg).train()
 
 
 def print_table(budgets: dict[str, Any], curves: dict[str, list[dict[str, Any]]]) -> None:
