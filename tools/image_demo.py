@@ -1,7 +1,8 @@
 """Predict own images or videos, and draw which patches each layer computed.
 
 Prints prediction, activation rate and GFLOPs of every input, and writes a
-picture of each and ``results.json`` to the output folder.
+picture of each, the mask of a segmentation and ``results.json`` to the output
+folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import DictAction
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -24,6 +26,8 @@ from mmdyt.engine.inferencer import UnreadableInputError
 from mmdyt.engine.run_checks import require_checkpoint
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization import describe_prediction, draw_prediction
+from mmdyt.visualization.prediction import default_palette
+from mmdyt.visualization.seg_panel import colour_mask
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"}
@@ -79,6 +83,11 @@ def predict(infer: Any, path: Path, picture: Path) -> dict[str, Any]:
     classes, palette = meta.get("classes"), meta.get("palette")
     with atomic_path(picture) as file:
         draw_prediction(result, path.name, classes, palette).savefig(file, dpi=120)
+    if "pred_sem_seg" in result:
+        mask = result["pred_sem_seg"]
+        with atomic_path(picture.with_suffix(".mask.png")) as file:
+            colours = palette or default_palette(int(mask.max()) + 1)
+            Image.fromarray(colour_mask(mask, colours)).save(file)
     return dict(
         prediction=describe_prediction(result, classes),
         activation_rate=result["activation_rate"],

@@ -20,7 +20,6 @@ from torch import Tensor
 
 import mmdyt
 import mmdyt.models
-from mmdyt.engine.test_pipeline import read_pipeline
 from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.models.utils.load_guards import pretrained_inits
@@ -131,7 +130,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
         model = ROOT_MODELS.build(config)
     load_checkpoint(model, str(adapter_file), map_location="cpu", logger="silent")
     model.dataset_meta = meta.get("dataset_meta")
-    model.test_pipeline = read_pipeline(meta.get("test_pipeline"), str(adapter_file))
+    model.test_pipeline = ast.literal_eval(meta.get("test_pipeline") or "None")
     model.eval()
     return model
 

@@ -62,8 +62,8 @@ def require_equal_outputs(plain: nn.Module, dispatched: nn.Module, backbone: dic
         ValueError: If the features of a random image differ.
     """
     first = next(plain.parameters())
-    size = getattr(plain.backbone, "img_size", plain.backbone.patch_embed.init_input_size)
-    height, width = to_2tuple(size)
+    own: Any = plain.backbone
+    height, width = to_2tuple(getattr(own, "img_size", own.patch_embed.init_input_size))
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, height, width, generator=generator)
     modes = {model: model.training for model in (plain, dispatched)}

@@ -7,7 +7,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
@@ -34,7 +34,7 @@ from mmdyt.models.utils.model_config import (
 from mmdyt.registry import MODELS
 
 SCOPE = "mmpretrain"
-Source = str | PathLike | Config | dict | ImageClassifier
+Source: TypeAlias = str | PathLike | Config | dict | ImageClassifier
 
 
 def dynamic_tuning(
@@ -105,8 +105,8 @@ def dynamic_tuning(
         raise ValueError(f"mmpretrain names no weights for {name}: give pretrained=PATH_OR_URL")
     checkpoint = weights if pretrained is True else pretrained or None
     with DefaultScope.overwrite_default_scope(SCOPE):
-        source = config.get("backbone")
         host = _require_supported(config, name)
+        source = config["backbone"]
         config = _dispatched(config, host, backbone, num_classes, checkpoint, built is not None)
         config["backbone"].update(dispatch=dispatch, adapter=adapter, dispatcher=dispatcher)
         objective = dict(dyt or {}, target_rate=target_rate) if dispatch is not None else None

@@ -1,8 +1,8 @@
-"""How a sample is read for a test: the pipeline of a run's config, and of an adapter file."""
+"""How a sample is read for a test."""
 
 from __future__ import annotations
 
-import ast
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,38 +30,34 @@ def find_pipeline(cfg: Any) -> list[dict] | None:
     return None
 
 
-def read_pipeline(text: str | None, file: str) -> list[dict] | None:
-    """Read the pipeline that an adapter file holds.
+def require_registered(pipeline: list[dict], source: str) -> None:
+    """Refuse a pipeline of a file that names what is not registered.
+
+    mmengine would import whatever a dotted name points to.
 
     Args:
-        text: A Python literal, or ``None``.
-        file: What to call the file in the error.
-
-    Returns:
-        The pipeline, or ``None`` if the file has none.
+        pipeline: The pipeline.
+        source: What to call the file in the error.
 
     Raises:
-        ValueError: If it asks for a transform that is not registered: mmengine
-            would import whatever a dotted name points to.
+        ValueError: If it asks for a transform that no imported module registers.
     """
-    if text is None:
-        return None
-    pipeline = ast.literal_eval(text)
     known = set(_registered())
     for name in _types(pipeline):
         if name not in known:
             raise ValueError(
-                f"{file} asks for type={name!r}, which is no registered transform: import the "
-                "module that registers it first"
+                f"{source} asks for type={name!r}, which is no registered transform: import the "
+                "module that registers it first, or give test_pipeline"
             )
-    return pipeline
 
 
 def _registered() -> Iterator[str]:
     for registry in (ROOT_TRANSFORMS, *ROOT_TRANSFORMS.children.values()):
         registry.import_from_location()
-        for name in registry.module_dict:
+        for name, found in registry.module_dict.items():
             yield from (name, f"{registry.scope}.{name}")
+            if inspect.isclass(found):  # as plain_config names a class
+                yield f"{found.__module__}.{found.__qualname__}"
 
 
 def _types(node: Any) -> Iterator[str]:

@@ -35,7 +35,9 @@ def describe_prediction(result: Mapping[str, Any], classes: Sequence[str] | None
         return f"{name} ({result['pred_score']:.2f})"
     labels, counts = np.unique(result["pred_sem_seg"], return_counts=True)
     shares = sorted(zip(counts / counts.sum(), labels), reverse=True)
-    return ", ".join(f"{_name(label, classes)} {share:.0%}" for share, label in shares[:4])
+    return ", ".join(
+        f"{_name(label, classes)} {share:.0%}" for share, label in shares[:4] if share >= 0.005
+    )
 
 
 def draw_prediction(
@@ -50,7 +52,8 @@ def draw_prediction(
         result: One of :func:`mmdyt.inferencer` with ``token_maps=True``.
         name: Name of the input, for the title. Defaults to none.
         classes: Names, for segmentation. Defaults to ``None``: their numbers.
-        palette: RGB colour of every class. Defaults to ``None``: matplotlib's.
+        palette: RGB colour of every class. Defaults to ``None``:
+            :func:`default_palette`.
 
     Returns:
         The figure; of several frames or windows, a strip of up to eight of them.
@@ -78,13 +81,16 @@ def _draw_grid(
     cells = len(result["token_maps"]) + 1 + segmented
     rows, columns = ceil(cells / COLUMNS), min(cells, COLUMNS)
     tall = image.shape[0] / image.shape[1]
-    size = (2.1 * columns, rows * (2.1 * tall + 0.45) + 0.9)
+    size = (2.1 * columns, rows * (2.1 * tall + 0.35) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     axes[0].imshow(image)
     axes[0].set_title("input", fontsize=9)
     if segmented:
-        _draw_segmentation(figure, axes[1], result["pred_sem_seg"], classes, palette)
+        mask = result["pred_sem_seg"]
+        _draw_segmentation(
+            figure, axes[1], mask, classes, palette or default_palette(int(mask.max()) + 1)
+        )
     for axis, (layer, masks) in zip(axes[1 + segmented :], result["token_maps"].items()):
         draw_token_map(axis, image, masks[0])
         axis.set_title(layer, fontsize=9)
@@ -102,18 +108,22 @@ def _draw_segmentation(
     axis: Any,
     mask: NDArray,
     classes: Sequence[str] | None,
-    palette: Sequence[Sequence[int]] | None,
+    palette: Sequence[Sequence[int]],
 ) -> None:
-    labels = np.unique(mask)
-    if palette is None:
-        colours = colormaps["tab20"].resampled(int(labels.max()) + 1)
-        palette = [[round(255 * part) for part in colours(i)[:3]] for i in range(colours.N)]
     axis.imshow(colour_mask(mask, palette))
     axis.set_title("prediction", fontsize=9)
-    handles = [
-        Patch(color=np.array(palette[label]) / 255, label=_name(label, classes)) for label in labels
-    ]
+    handles = []
+    for label in np.unique(mask):
+        red, green, blue = palette[label]
+        colour = (red / 255, green / 255, blue / 255)
+        handles.append(Patch(color=colour, label=_name(label, classes)))
     figure.legend(handles=handles, loc="outside right upper", fontsize=8)
+
+
+def default_palette(num_classes: int) -> list[list[int]]:
+    """RGB colours of matplotlib's ``tab20``, spread over the classes."""
+    colours = colormaps["tab20"].resampled(num_classes)
+    return [[round(255 * part) for part in colours(index)[:3]] for index in range(num_classes)]
 
 
 def _name(label: int, classes: Sequence[str] | None) -> str:

@@ -118,6 +118,8 @@ def test_a_run_writes_it_and_tests_from_it(digits_cfg, base, ema):
     runner.train()
     trained = runner.test()
     folder = runner.work_dir
+    read = mmdyt.load_adapter(f"{folder}/adapter.safetensors").test_pipeline
+    assert read[1] == dict(type="Resize", scale=(28, 28), interpolation="bicubic")
     small, full = f"{folder}/adapter.safetensors", f"{folder}/epoch_2.pth"
     content, state = load_from_safetensors(small), torch.load(full, weights_only=False)
     for name, tensor in content["state_dict"].items():

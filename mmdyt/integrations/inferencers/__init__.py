@@ -15,7 +15,7 @@ from mmengine.runner import load_checkpoint
 from mmdyt.engine.adapter_checkpoint import load_adapter
 from mmdyt.engine.inferencer import BaseDyTInferencer
 from mmdyt.engine.quiet import quiet
-from mmdyt.engine.test_pipeline import find_pipeline
+from mmdyt.engine.test_pipeline import find_pipeline, require_registered
 from mmdyt.evaluation import build_uninitialised
 
 __all__ = ["inferencer"]
@@ -79,27 +79,32 @@ def inferencer(
             f"{type(model).__name__} is a model of none of {list(INFERENCERS)}, which have an "
             "inferencer here; for detection take mmdet.apis.init_detector"
         )
+    name = str(source) if isinstance(source, (str, PathLike)) else "the model"
     pipeline = test_pipeline or own_pipeline
     if not pipeline:
         raise ValueError(
-            f"{source if isinstance(source, (str, PathLike)) else 'the model'} does not say how a "
-            "sample is read: give test_pipeline=[dict(type='LoadImageFromFile'), ...], here or to "
-            "mmdyt.save_adapter"
+            f"{name} does not say how a sample is read: give test_pipeline="
+            "[dict(type='LoadImageFromFile'), ...], here or to mmdyt.save_adapter"
         )
-    module, name = found[0]
-    cls = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    module, cls_name = found[0]
+    cls = getattr(importlib.import_module(f"{__name__}.{module}"), cls_name)
+    if test_pipeline is None and not _is_config(source):
+        require_registered(pipeline, name)
     return cls(model, pipeline, device)
 
 
 def _load(source: Any, checkpoint: Any, base: Any) -> tuple[Any, list[dict] | None]:
-    is_config = isinstance(source, Config) or Path(str(source)).suffix == ".py"
-    if checkpoint is not None and not is_config:
-        raise ValueError(f"checkpoint={str(checkpoint)!r} needs the config of its run as source")
-    if is_config:
+    if _is_config(source):
         cfg = source if isinstance(source, Config) else Config.fromfile(source)
         return _from_config(cfg, checkpoint), find_pipeline(cfg)
+    if checkpoint is not None:
+        raise ValueError(f"checkpoint={str(checkpoint)!r} needs the config of its run as source")
     model = source if isinstance(source, BaseModel) else load_adapter(source, base)
     return model, getattr(model, "test_pipeline", None)
+
+
+def _is_config(source: Any) -> bool:
+    return isinstance(source, Config) or Path(str(source)).suffix == ".py"
 
 
 def _from_config(cfg: Config, checkpoint: Any) -> Any:
