@@ -123,7 +123,9 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
     captions = ["" for _ in pictures]
     if not is_clip and "gt_label" in samples[0]:
         captions = [_caption(sample) for sample in model(inputs, samples, mode="predict")]
-    return dict(images=_pictures(model, pictures), captions=captions, layers=layers, maps=maps)
+    return dict(
+        images=_pictures(model, pictures, is_clip), captions=captions, layers=layers, maps=maps
+    )
 
 
 def _grid(record: DispatchRecord, size: Sequence[int]) -> NDArray:
@@ -134,14 +136,13 @@ def _grid(record: DispatchRecord, size: Sequence[int]) -> NDArray:
     return mask.reshape(len(mask), rows, -1)
 
 
-def _pictures(model: Any, inputs: Tensor) -> list[NDArray]:
+def _pictures(model: Any, inputs: Tensor, is_clip: bool) -> list[NDArray]:
     """Undo the normalisation of images, ``(B, 3, H, W)``."""
     norm = model.data_preprocessor
     if getattr(norm, "mean", None) is not None:
         inputs = inputs * norm.std.view(-1, 1, 1) + norm.mean.view(-1, 1, 1)
     images = inputs.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    from_video = type(model).__name__.startswith("DyTRecognizer")  # mmaction decodes RGB
-    is_rgb = from_video or any(getattr(norm, name, False) for name in TO_RGB)
+    is_rgb = is_clip or any(getattr(norm, name, False) for name in TO_RGB)  # videos decode to RGB
     return list(images if is_rgb else images[..., ::-1])
 
 
