@@ -39,7 +39,7 @@ class Logits(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         found = [name for name in TASKS if hasattr(model, name)]
         if not found:
             raise ValueError(

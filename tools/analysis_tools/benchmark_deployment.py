@@ -158,21 +158,19 @@ def functions_of(
     model: nn.Module, example: Tensor, name: str, args: argparse.Namespace, folder: Path
 ) -> dict[str, Function]:
     """Prepare a function of tensors for every runtime."""
-    functions: dict[str, Function] = {}
-    file = folder / f"{name}.onnx"
-    if set(args.runtimes) & {"onnxruntime", "OpenVINO"}:
+    functions: dict[str, Any] = {}
+    if "torch" in args.runtimes:
+        functions["torch"] = model
+    if "torch, packed" in args.runtimes:  # copied before a trace leaves its tensors in ToMe's sizes
+        functions["torch, packed"] = copy.deepcopy(model)
+        pack_linears(functions["torch, packed"])
+    others = {"onnxruntime": run_onnxruntime, "OpenVINO": run_openvino}
+    if wanted := [runtime for runtime in others if runtime in args.runtimes]:
+        file = folder / f"{name}.onnx"
         write_onnx(trace(model, example), file)
-    for runtime in args.runtimes:
-        if runtime == "torch":
-            functions[runtime] = model
-        elif runtime == "torch, packed":
-            packed = copy.deepcopy(model)
-            pack_linears(packed)
-            functions[runtime] = packed
-        else:
-            run = run_onnxruntime if runtime == "onnxruntime" else run_openvino
-            functions[runtime] = run(file, torch.get_num_threads())
-    file.unlink(missing_ok=True)
+        for runtime in wanted:
+            functions[runtime] = others[runtime](file, torch.get_num_threads())
+        file.unlink()
     return functions
 
 
@@ -212,14 +210,14 @@ def time_batch(
         calls |= {f"{part}|{run}": partial(call, rows) for run, call in mlps.items()}
     title = f"batch {len(images)}"
     seconds = time_alternately(calls, args.rounds, args.seconds, title=title)
-    rows = []
+    table = []
     for runtime in args.runtimes:
         dense = seconds[f"{DENSE}|{runtime}"]
         skipped = [a - b for a, b in zip(seconds[f"all|{runtime}"], seconds[f"left|{runtime}"])]
         for model in functions:
             own = seconds[f"{model}|{runtime}"]
             clock = Spread.of([d / (d - s) for d, s in zip(dense, skipped)]).median
-            rows.append(
+            table.append(
                 Row(
                     runtime=runtime,
                     model=model,
@@ -231,7 +229,7 @@ def time_batch(
                     peak_mib=peak_memory(calls[f"{model}|{runtime}"]),
                 )
             )
-    return rows
+    return table
 
 
 def print_rows(title: str, rows: list[Row]) -> Table:
@@ -278,7 +276,7 @@ def main() -> None:
     models = build_models(args, images)
     flops = flops_of(models, images)
     clear = {name: clear_decisions(model, images) for name, model in models.items()}
-    backbone = models[DENSE].backbone
+    backbone: Any = models[DENSE].backbone
     num_tokens = backbone.pos_embed.shape[1]
     left = 1 + round(args.rate * (num_tokens - 1))
     result: dict[str, Any] = dict(machine=machine("cpu"), arch=args.arch, rate=args.rate)
