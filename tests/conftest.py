@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch
@@ -55,6 +57,25 @@ def build(config: dict):
     from mmpretrain.registry import MODELS
 
     return MODELS.build(config)
+
+
+@cache
+def tiny_selection(structured: str) -> str:
+    """A file of what SPT trains of :func:`tiny_backbone`, chosen by random scores."""
+    from mmdyt.models.utils.sensitivity import backbone_parts, save_selection, select
+
+    backbone = build(tiny_backbone(dispatch=None, adapter=None))
+    parts = backbone_parts(backbone)
+    names = {part.tensor for part in parts.values()}
+    params = {name: p for name, p in backbone.named_parameters() if name in names}
+    torch.manual_seed(0)
+    scores = {name: torch.rand(p.shape) * 10 ** torch.randn(()) for name, p in params.items()}
+    grid = [500 * step for step in range(1, 30)]
+    (found,) = select(scores, parts, [0.0025], 32, structured, rank=2, thresholds=grid)
+    file = Path(mkdtemp()) / f"{structured}.safetensors"
+    shapes = {name: list(p.shape) for name, p in params.items()}
+    save_selection(file, found, structured=structured, rank=2, shapes=shapes)
+    return str(file)
 
 
 def randomise_adapters(model: torch.nn.Module) -> None:

@@ -12,7 +12,15 @@ from mmpretrain.structures import DataSample
 from mmdyt.evaluation import CostAccount
 from mmdyt.models.utils import collect_dispatch, dispatch_mode, trainable_names
 from mmdyt.models.utils.freeze import added_names
-from tests.conftest import TINY_ARCH, build, randomise_adapters, tiny_backbone, tiny_classifier
+from mmdyt.models.utils.sensitivity import load_selection
+from tests.conftest import (
+    TINY_ARCH,
+    build,
+    randomise_adapters,
+    tiny_backbone,
+    tiny_classifier,
+    tiny_selection,
+)
 
 FOLDER = Path(__file__).parents[2] / "configs" / "_base_" / "tuning"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -25,6 +33,8 @@ def method(name: str, init_cfg: dict | None = None):
     tiny = dict(arch=TINY_ARCH, img_size=28, patch_size=4, init_cfg=init_cfg)
     model.backbone.get("module", model.backbone).update(tiny)
     model.head.update(num_classes=10, in_channels=32)
+    if name.startswith("spt"):
+        model.backbone.update(selection=tiny_selection(name.removeprefix("spt_")), rank=2)
     if name.startswith("vpt"):
         model.backbone.num_prompts = 5
     return build(model)
@@ -98,6 +108,28 @@ DYNAMIC_ADAPTER = [
 # Prompts and prefixes take a share of attention, and a reflection keeps its distance.
 NO_IDENTITY = {"vpt_shallow", "vpt_deep", "dyt_tome", "ether", "prefix", "apt", "e2vpt"}
 NO_IDENTITY |= {"unipelt", "unipelt_prompts", "dapt"}
+
+
+def selected(structured: str) -> set[str]:
+    """Names of what SPT adds by its selection, and the class token's."""
+    found, _ = load_selection(tiny_selection(structured))
+    names = {"backbone.cls_token"}
+    for name in found.indices:
+        module, kind = name.rsplit(".", 1)
+        names.add(f"backbone.{module}.spt.{kind}.values")
+    kinds = ("", "_bias") if structured == "adapter" else ("",)
+    for name in found.structured:
+        module, group = name.split(".weight")
+        row = {"": 0, "[q]": 0, "[k]": 32, "[v]": 64}[group]
+        names |= {
+            f"backbone.{module}.spt.rows_{row}.{part}{kind}"
+            for part in ("down", "up")
+            for kind in kinds
+        }
+    assert len(found.structured) > 1 and len(found.vectors) > 1
+    return names
+
+
 LAST = LAYERS[-1]
 # The head reads the class token: kernels of patches and a new prompt do not reach it in the last
 # layer, and DAPT's scale of a token may be 0 there.
@@ -135,6 +167,8 @@ EXPECTED = {
     },
     "unipelt": ADAPTERS | UNIPELT | PREFIX_MLP,
     "unipelt_prompts": ADAPTERS | UNIPELT | PREFIX_MLP | {"backbone.layers.0.prompts.tokens"},
+    "spt_lora": selected("lora"),
+    "spt_adapter": selected("adapter"),
     "e2vpt": {f"{layer}.{part}.tokens" for layer in LAYERS for part in ("prompts", "attn.prefix")},
     "dapt": {f"{layer}.adapter.mlp.{name}" for layer in LAYERS for name in DYNAMIC_ADAPTER}
     | {f"{name}.ssf.{part}" for name in OPERATIONS for part in ("scale", "shift")}

@@ -37,7 +37,9 @@ def test_layer_l_sees_l_prompts_and_outputs_none():
         plain, ours = build(config), build(config | DAPT)
         seen = []
         for layer in ours.layers:
-            layer.register_forward_pre_hook(lambda _m, args: seen.append(args[0].shape[1]))
+            layer.register_forward_pre_hook(
+                lambda _m, args, seen=seen: seen.append(args[0].shape[1])
+            )
         images = torch.randn(2, 3, 28, 28)
         assert [o.shape for o in ours(images)] == [o.shape for o in plain(images)]
         assert seen == [50, 51, 52]

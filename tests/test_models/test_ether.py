@@ -119,7 +119,7 @@ def test_directions_of_no_length_are_not_merged():
     layer, _ = linear("ether", "in")
     nn.init.zeros_(layer.ether.u_in)
     assert torch.isfinite(layer(torch.randn(2, C))).all()
-    with pytest.raises(ValueError, match="ether.u_in has a direction that is zero"):
+    with pytest.raises(ValueError, match=r"ether\.u_in has a direction that is zero"):
         layer.merge()
 
 

@@ -107,5 +107,7 @@ class InputConditionedAdapter(BaseAdapter):
         # A grouped convolution would need the batch as groups, which no export allows.
         around = F.unfold(own.unflatten(2, (h, w)), self.kernel_size, padding=self.kernel_size // 2)
         around = around.unflatten(1, (d, area))  # (B, d * k * k, h * w) -> (B, d, k * k, h * w)
-        moved = own + torch.einsum("bdkn,bdk->bdn", around, kernels)
+        moved = own + (kernels.unsqueeze(2) @ around).squeeze(
+            2
+        )  # (B, d, 1, h * w) -> (B, d, h * w)
         return torch.cat([z[:, :prefix], moved.transpose(1, 2)], dim=1)

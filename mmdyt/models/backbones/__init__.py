@@ -7,6 +7,7 @@ from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.backbones.ether_vit import EtherViT
 from mmdyt.models.backbones.prefix_vit import PrefixViT
 from mmdyt.models.backbones.prompted_vit import PromptedViT
+from mmdyt.models.backbones.spt_vit import SPTViT
 from mmdyt.models.backbones.ssf_vit import SSFViT
 from mmdyt.models.backbones.tome_vit import ToMeViT
 from mmdyt.models.backbones.unipelt_vit import UniPELTViT
@@ -19,6 +20,7 @@ __all__ = [
     "EtherViT",
     "PrefixViT",
     "PromptedViT",
+    "SPTViT",
     "SSFViT",
     "ToMeViT",
     "UniPELTViT",

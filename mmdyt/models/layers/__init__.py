@@ -15,6 +15,13 @@ from mmdyt.models.layers.prefix_mlp import MLPPrefix, PrefixMLP
 from mmdyt.models.layers.prompt_tokens import PromptTokens
 from mmdyt.models.layers.relative_position_bias import BiasedAttention, RelativePositionBias
 from mmdyt.models.layers.scale_shift import ScaleShift
+from mmdyt.models.layers.sparse_delta import (
+    LowRank,
+    OutputAdapter,
+    SparseDelta,
+    SPTLayerNorm,
+    SPTLinear,
+)
 from mmdyt.models.layers.tuned_module import TunedModule
 from mmdyt.models.layers.variants import VARIANTS, Variant
 from mmdyt.models.layers.window_attention import PatchGrid, WindowAttention
@@ -33,13 +40,18 @@ __all__ = [
     "InputGate",
     "KeyValueAttention",
     "KeyValuePrefix",
+    "LowRank",
     "MLPPrefix",
+    "OutputAdapter",
     "PackedLinear",
     "PatchGrid",
     "PrefixMLP",
     "PromptTokens",
     "RelativePositionBias",
+    "SPTLayerNorm",
+    "SPTLinear",
     "ScaleShift",
+    "SparseDelta",
     "TokenSelection",
     "TunedModule",
     "Variant",

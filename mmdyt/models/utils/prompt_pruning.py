@@ -46,7 +46,8 @@ def prompt_importance(
         raise ValueError(f"num_segments={num_segments} does not divide the {channels} channels")
     total = torch.zeros_like(prompts[0][0], dtype=torch.float64)  # (P, C)
     count = 0
-    for count, loss in enumerate(losses, start=1):
+    for loss in losses:
+        count += 1
         for grad, tokens in zip(torch.autograd.grad(loss, prompts), prompts):
             total += (grad * tokens).detach()[0]
     if not count or not torch.isfinite(total).all():
@@ -111,8 +112,8 @@ def read_kept_prompts(file: str, num_prompts: int, channels: int) -> Tensor:
     tokens, segments = kept["tokens"].bool(), kept["segments"]
     if len(tokens) != num_prompts or channels % segments.shape[1]:
         raise ValueError(
-            f"backbone.keep={file!r} is of {len(tokens)} prompts with {segments.shape[1]} segments, "
-            f"not of backbone.num_prompts={num_prompts} with {channels} channels"
+            f"backbone.keep={file!r} is of {len(tokens)} prompts with {segments.shape[1]} "
+            f"segments, not of backbone.num_prompts={num_prompts} with {channels} channels"
         )
     if not tokens.any():
         raise ValueError(f"backbone.keep={file!r} keeps no prompt: take num_prompts=0")
