@@ -1,5 +1,6 @@
 # make demo | demo-video | demo-seg | demo-det | study-report | study | test | test-long |
-#      test-faults | test-slurm | test-det | test-classic | lint | docs | pretrain | clean
+#      test-faults | test-slurm | test-det | test-classic | lint | docs | pretrain | clean |
+#      photo-weights | study-photo | study-photo-report
 # PYTHON is the interpreter that makes .venv (3.10 - 3.12).
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,8 @@ NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
 .PHONY: install demo demo-video demo-seg demo-det study study-report test test-long \
-    test-faults test-slurm test-det test-classic lint docs pretrain clean
+    test-faults test-slurm test-det test-classic lint docs pretrain clean \
+    photo-weights study-photo study-photo-report
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
@@ -111,6 +113,14 @@ $(NANO): | install
 	    --out-item metrics
 	$(RUN) tools/model_converters/publish.py $$(cat work_dirs/pretrain-nano/last_checkpoint) $@ \
 	    --metrics work_dirs/pretrain-nano/metrics.json --command "make study"
+
+# The photo study on a public ViT-S/14, which is fetched (90 MB) and converted; SOURCES is the folder
+# with clones of the four repositories that tools/dataset_converters/photo_tasks.py names.
+PHOTO := projects/photo_study
+SOURCES ?= data/sources
+
+photo-weights: install
+	$(RUN) -m projects.photo_study.fetch_weights
 
 clean:
 	rm -rf $(VENV) .venv-classic .venv-detection build work_dirs data

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from mmdyt.package_files import package_file
 from mmdyt.weights_only import guard_loaders
 
 ADAPTER_FORMAT = "mmdyt-adapter-2"
@@ -58,8 +59,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files whose writers are dead.
 
-    A file of another host goes when nobody wrote to it for a day: whether its
-    process lives cannot be seen from here.
+    A file of another host, or of Windows, goes when nobody wrote to it for a day:
+    whether its process lives cannot be seen from here.
 
     Args:
         folder: Where :func:`atomic_path` wrote; subfolders are left alone.
@@ -69,7 +70,7 @@ def remove_leftovers(folder: Path) -> None:
         if name is None:
             continue
         with suppress(FileNotFoundError):  # another process removes it too
-            if name["host"] == socket.gethostname():
+            if name["host"] == socket.gethostname() and os.name == "posix":
                 leftover = not _is_alive(int(name["pid"]))
             else:
                 leftover = time.time() - path.stat().st_mtime > _DAY
@@ -144,8 +145,15 @@ def locked(path: str | Path, who: str) -> Iterator[int]:
 
     Raises:
         RuntimeError: If another process holds the lock.
+        OSError: On Windows, which lacks such locks.
     """
-    import fcntl  # which Windows lacks
+    try:
+        import fcntl
+    except ImportError:
+        raise OSError(
+            f"{path}: Windows lacks the file locks that sweeps and demos hold; use "
+            f"tools/train.py there, or the Windows Subsystem for Linux"
+        ) from None
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +187,8 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
     Nothing in the format can run code.
 
     Args:
-        filename: A ``.safetensors`` file.
+        filename: A ``.safetensors`` file; see
+            :func:`mmdyt.package_files.package_file`.
         map_location: Device of the tensors. Defaults to ``None``, the CPU.
 
     Returns:
@@ -191,7 +200,7 @@ def load_from_safetensors(filename: str, map_location: str | None = None) -> dic
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or of another format.
     """
-    path = Path(filename).expanduser()
+    path = package_file(filename)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {filename}")
     try:

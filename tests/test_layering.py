@@ -12,6 +12,7 @@ LAYERS = [
         "mmdyt.checks",
         "mmdyt.fileio",
         "mmdyt.ops",
+        "mmdyt.package_files",
         "mmdyt.registry",
         "mmdyt.structures",
         "mmdyt.weights_only",

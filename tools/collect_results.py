@@ -41,7 +41,7 @@ table {{ border-collapse: collapse }} .wide {{ overflow-x: auto }}
 td, th {{ border-bottom: 1px solid #ccc; padding: .25em .6em; text-align: right;
   white-space: nowrap }}
 td:first-child, th:first-child {{ text-align: left; position: sticky; left: 0; background: #fff }}
-tr.paper {{ color: #777; font-style: italic }} img {{ max-width: 100% }}
+tr.paper td {{ color: #333; background: #eef2f7 }} img {{ max-width: 100% }}
 </style></head><body><h1>{title}</h1><p>{coverage}</p>
 <div class="wide">{table}</div>{pictures}</body></html>
 """
@@ -115,7 +115,7 @@ def make_rows(suite: Suite, methods: dict[str, Method]) -> list[Row]:
         if paper := dict(spec.get("paper", {})):
             if "gflops" in paper:
                 paper["GFLOPs"] = paper.pop("gflops")
-            rows.append(Row(f"{title}, the paper's", {k: f"{v:g}" for k, v in paper.items()}, True))
+            rows.append(Row(f"{title} (paper)", {k: f"{v:g}" for k, v in paper.items()}, True))
     return rows
 
 
@@ -177,7 +177,7 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
         gflops = mean_metric(method.records, "dispatch/gflops")
         mean = method.means["mean"].mean
         if gflops is not None and mean is not None:
-            points[title[name]] = (1e3 * gflops, mean)
+            points[title[name]] = (gflops, mean)
         by_layer = [layer_rates(record) for record in method.records if layer_rates(record)]
         if by_layer:
             rates[title[name]] = by_layer

@@ -41,7 +41,7 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
         predictions = dyt.model.predict(inputs, samples)
     images = (inputs * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     captions = [f"is {int(p.gt_label)}, said {int(p.pred_label)}" for p in predictions]
-    curves = {"loss": "training loss", "accuracy/top1": "test accuracy, %"}
+    curves = {"task_loss": "training loss of the task", "accuracy/top1": "test accuracy, %"}
     logs = {name: read_scalars(result.work_dir) for name, result in results.items()}
     return {
         "activation_rates.png": draw_rate_bars(dyt.rates, dyt.model.objective.target_rate),

@@ -117,7 +117,7 @@ def draw(results: dict[str, Result], number: int = 5) -> dict[str, Figure]:
     return {
         "panels.png": panels,
         "token_maps.png": draw_token_maps(images, records, grid),
-        "curves.png": draw_curves(logs, {"loss": "training loss"} | curves),
+        "curves.png": draw_curves(logs, {"task_loss": "training loss of the task"} | curves),
     }
 
 

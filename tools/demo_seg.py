@@ -58,7 +58,7 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
     return {
         "panels.png": draw_seg_panel(images, truth, predicted, records, grid, CLASSES, PALETTE),
         "token_maps.png": draw_token_maps(images, records, grid),
-        "curves.png": draw_curves(logs, {"loss": "training loss"} | curves),
+        "curves.png": draw_curves(logs, {"task_loss": "training loss of the task"} | curves),
     }
 
 

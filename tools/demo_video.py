@@ -34,7 +34,7 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
     """Draw a strip a motion, activation rates and curves."""
     dyt = results["DyT (r = 0.5)"]
     names = list(MOTIONS)
-    curves = {"loss": "training loss", "acc/top1": "test accuracy"}
+    curves = {"task_loss": "training loss of the task", "acc/top1": "test accuracy"}
     logs = {name: read_scalars(result.work_dir) for name, result in results.items()}
     figures = {
         "curves.png": draw_curves(logs, curves | {"activation_rate": "activation rate (training)"}),

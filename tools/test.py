@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from mmdyt.engine.budgets import use_budget
 from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes
@@ -25,6 +26,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="path of a config file")
     parser.add_argument("checkpoint", help="an epoch_*.pth, best_*.pth or adapter.safetensors")
     parser.add_argument("--work-dir", help="folder of logs and metrics")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="share of active tokens, out of the table of budgets that budget_curve.py measured",
+    )
     parser.add_argument("--out", help="file (.json, .pkl) to write results to")
     parser.add_argument(
         "--out-item",
@@ -59,6 +65,9 @@ def main() -> None:
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)
+    if args.budget is not None:
+        runner.load_or_resume()
+        use_budget(runner.model, args.checkpoint, args.budget)
     if args.out and args.out_item == "pred":
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

@@ -19,6 +19,7 @@ from rich.progress import track
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
 from mmdyt.fileio import atomic_path
+from mmdyt.package_files import package_file
 
 CLASSES = ("background", "top", "trouser", "shoe", "bag")
 PALETTE = [[40, 40, 40], [68, 119, 170], [34, 136, 51], [238, 102, 119], [204, 187, 68]]
@@ -100,9 +101,9 @@ def write_fashion_scenes(root: Path, source: Path = Path("assets/fashion_items.n
     Args:
         root: Folder to write to.
         source: The items, see ``tools/dataset_converters/fashion_items.py``.
-            Defaults to the file that comes with the repository.
+            Defaults to the file that comes with mmdyt.
     """
-    with np.load(source) as arrays:
+    with np.load(package_file(source)) as arrays:
         items = dict(arrays)
     for seed, (split, number) in enumerate(NUM_SCENES.items()):
         for index in track(range(number), f"Composing {split} scenes", transient=True):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import mmdyt
 import mmdyt.models
+from mmdyt.engine.test_pipeline import read_pipeline
 from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.models.utils.load_guards import pretrained_inits
@@ -39,6 +40,7 @@ def save_adapter(
     file: str | Path,
     state_dict: Mapping[str, Tensor] | None = None,
     base: dict | None = None,
+    test_pipeline: list[dict] | None = None,
     **meta: Any,
 ) -> None:
     """Write trainable parameters and buffers, and what they depend on.
@@ -54,24 +56,37 @@ def save_adapter(
             to ``None``: the model's own.
         base: :func:`mmdyt.models.utils.frozen_base.fingerprint` of the frozen
             part, if known. Defaults to ``None``: computed here.
+        test_pipeline: How :func:`mmdyt.inferencer` reads a sample, as the
+            pipeline of a test data set. Defaults to ``None``: the model's
+            attribute of that name.
         **meta: Further facts for the reader, such as ``config`` (a file name)
-            and ``dataset_meta`` (mmengine's ``dict(classes=...)``), by default the
-            model's attribute of that name.
+            and ``dataset_meta`` (mmengine's ``dict(classes=...)``) and ``budgets``
+            (:func:`mmdyt.set_budget`), by default the model's attributes of that
+            name.
 
     Raises:
         TypeError: If the model is none of mmdyt's.
+        ValueError: If its tuned weights are merged into the frozen ones.
     """
     if not hasattr(model, "built_from"):
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"
         )
-    meta.setdefault("dataset_meta", getattr(model, "dataset_meta", None))
+    for key in ("dataset_meta", "budgets"):
+        meta.setdefault(key, getattr(model, key, None))
+    pipeline = test_pipeline or getattr(model, "test_pipeline", None)
+    if getattr(model, "is_merged", False):
+        raise ValueError(
+            f"{file} cannot be written from a merged model, whose frozen weights are no longer "
+            "those of its base: save the model that mmdyt.models.utils.merged() was given"
+        )
     own, frozen = split_state(model, state_dict)
     scope = DefaultScope.get_current_instance()
     facts = dict(
         format=ADAPTER_FORMAT,
         mmdyt_version=mmdyt.__version__,
         model=repr(model.built_from),  # not JSON, which knows no tuples
+        test_pipeline=repr(plain_config(pipeline)) if pipeline else None,
         resolved=model.resolved_config,
         scope=scope.scope_name if scope is not None else "mmpretrain",
         integration=type(model).__module__,
@@ -92,7 +107,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
 
     Returns:
         The model on the CPU, in evaluation mode, with ``dataset_meta`` (class
-        names) as an attribute.
+        names) and ``test_pipeline`` as attributes, where the file has them.
 
     Raises:
         FileNotFoundError: If there is no adapter file.
@@ -116,6 +131,7 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
         model = ROOT_MODELS.build(config)
     load_checkpoint(model, str(adapter_file), map_location="cpu", logger="silent")
     model.dataset_meta = meta.get("dataset_meta")
+    model.test_pipeline = read_pipeline(meta.get("test_pipeline"), str(adapter_file))
     model.eval()
     return model
 

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from mmdyt import registry as ours
 from mmdyt.engine.cli import describe
 from mmdyt.models.algorithms import DyTObjective
+from mmdyt.package_files import package_file
 from mmdyt.registry import SCOPE
 
 # A type is looked for in all of these: where a dict stands does not always tell which.
@@ -93,7 +94,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config, merge ``--cfg-options`` and refuse keys that nothing reads.
 
     Args:
-        path: A config file.
+        path: A config file; those that come with mmdyt are found from any folder.
         options: Values by dotted key, as ``DictAction`` gives them. Defaults to
             ``None``.
 
@@ -105,7 +106,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
             file or option it came from.
     """
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(package_file(path))
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is code: whatever it raises

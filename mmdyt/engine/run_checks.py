@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 from mmdyt.checks import check_choice, check_integer, check_number
 from mmdyt.datasets.list_files import check_list
 from mmdyt.engine.config_keys import resolve_type
+from mmdyt.package_files import package_file
 
 # The first bytes of what torch.save writes: a zip file, or a pickle before torch 1.6.
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a"
@@ -81,7 +81,7 @@ def require_checkpoint(path: str, key: str) -> None:
     """
     if ":" in path:
         return
-    path = os.path.expanduser(path)
+    path = str(package_file(path))
     if not Path(path).is_file():
         raise FileNotFoundError(f"{key}: no checkpoint at {path}")
     if Path(path).stat().st_size == 0:

@@ -31,6 +31,8 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
+from mmdyt.package_files import package_file
+
 Status = Literal["done", "failed", "stale", "missing"]
 RECORD = "record.json"
 CONFIG = "config.py"
@@ -212,7 +214,8 @@ class Suite:
         """Read a suite file.
 
         Args:
-            path: A file of mmengine's config syntax.
+            path: A file of mmengine's config syntax; those that come with mmdyt are
+                found from any folder.
             out: Folder of all runs. Defaults to ``None``:
                 ``work_dirs/suites/<name of the file>``.
             cfg_options: Overrides of every run, with dotted keys. Defaults to
@@ -221,7 +224,7 @@ class Suite:
         Returns:
             The suite.
         """
-        cfg, name = Config.fromfile(path).to_dict(), Path(path).stem
+        cfg, name = Config.fromfile(package_file(path)).to_dict(), Path(path).stem
         return cls(
             name=name,
             **{key: cfg.get(key) for key in ("title", "metric", "tasks", "methods", "seeds")},
@@ -263,7 +266,7 @@ class Suite:
         ]
 
     def _run(self, task: str, method: str, seed: int) -> SuiteRun:
-        source = self.methods[method]["config"].format(task=task)
+        source = str(package_file(self.methods[method]["config"].format(task=task)))
         if not Path(source).is_file():
             raise FileNotFoundError(
                 f"suite {self.name}: methods[{method!r}].config of task {task!r}: no file {source}"

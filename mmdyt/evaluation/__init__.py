@@ -8,14 +8,18 @@ from mmdyt.evaluation.model_cost import (
     count_parameters,
     sample_shape,
 )
+from mmdyt.evaluation.observe import BackbonePass, flops_of, observe_passes
 
 __all__ = [
+    "BackbonePass",
     "BranchCost",
     "CostAccount",
     "ParameterCount",
     "branch_cost",
     "build_uninitialised",
     "count_parameters",
+    "flops_of",
     "module_cost",
+    "observe_passes",
     "sample_shape",
 ]

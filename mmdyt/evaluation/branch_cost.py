@@ -48,7 +48,9 @@ def module_cost(module: nn.Module) -> BranchCost:
     """Cost of a module whose linear maps and norms run once a token.
 
     Everything inside is counted, so that an MLP with gates (SwiGLU) or linear
-    maps with a low-rank part (LoRA) need no case of their own.
+    maps with a low-rank part (LoRA) need no case of their own. A module that
+    computes more than its linear maps and norms says so in an attribute
+    ``flops_per_token``.
 
     Args:
         module: An MLP, the projections of an attention, a norm.
@@ -63,6 +65,7 @@ def module_cost(module: nn.Module) -> BranchCost:
         elif isinstance(part, nn.LayerNorm):
             width = part.normalized_shape[-1]
             flops += width * (5 if part.elementwise_affine else 4)
+        flops += getattr(part, "flops_per_token", 0)
     return BranchCost(per_token=flops)
 
 

@@ -1,11 +1,19 @@
 """Modules of Dynamic Tuning; importing this registers them."""
 
 import mmdyt.fileio  # noqa: F401  (lets mmengine load safetensors)
-from mmdyt.models.adapters import BottleneckAdapter, MoEAdapter
+from mmdyt.models.adapters import (
+    BottleneckAdapter,
+    DynamicAdapter,
+    InputConditionedAdapter,
+    MoEAdapter,
+    SharedMoEAdapter,
+)
 from mmdyt.models.algorithms import CompleteModelMixin, DyTObjective
 from mmdyt.models.backbones import (
     DyTSwinTransformer,
     DyTViT,
+    EtherViT,
+    PrefixViT,
     PromptedViT,
     SSFViT,
     ToMeViT,
@@ -22,11 +30,16 @@ __all__ = [
     "DyTSwinBlock",
     "DyTSwinTransformer",
     "DyTViT",
+    "DynamicAdapter",
+    "EtherViT",
+    "InputConditionedAdapter",
     "MoEAdapter",
+    "PrefixViT",
     "PromptedViT",
     "RandomDispatcher",
     "SSFViT",
     "SampleDispatcher",
+    "SharedMoEAdapter",
     "SimpleFeaturePyramid",
     "ToMeViT",
     "TokenDispatcher",

@@ -3,6 +3,7 @@
 from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid, logit
 from mmdyt.ops.mixed_linear import mixed_linear
 from mmdyt.ops.rank_rand import rank_rand
+from mmdyt.ops.reflection import reflect
 from mmdyt.ops.token_select import (
     active_graph,
     active_indices,
@@ -46,6 +47,7 @@ __all__ = [
     "padded_attention",
     "proportional_attention",
     "rank_rand",
+    "reflect",
     "scatter_add_tokens",
     "varlen_attention",
 ]

@@ -8,15 +8,22 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+TASK_LOSS = "task_loss"
+
 
 def read_scalars(work_dir: str | Path) -> list[dict]:
-    """Read the newest ``vis_data/scalars.json`` of a run.
+    """Read the ``vis_data/scalars.json`` of a run and of those that resumed it.
+
+    ``task_loss`` is added to what training logged: the loss of the method's
+    task alone, on the dynamic model where there is dispatch. That can be compared
+    between methods; ``loss`` of DyT is a sum of four terms.
 
     Args:
         work_dir: Work dir of a run with mmengine's ``LocalVisBackend``.
 
     Returns:
-        One dict a logged step, oldest first.
+        One dict a logged step, oldest first. Where two runs logged a step, the
+        newer one counts.
 
     Raises:
         FileNotFoundError: If the run logged nothing.
@@ -24,7 +31,33 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
     logs = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
     if not logs:
         raise FileNotFoundError(f"no */vis_data/scalars.json below {work_dir}")
-    return [json.loads(line) for line in logs[-1].read_text().splitlines()]
+    entries: dict[tuple, dict] = {}
+    for line in (line for log in logs for line in log.read_text().splitlines()):
+        entry = json.loads(line)
+        if "loss" in entry:
+            dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
+            entry[TASK_LOSS] = sum(dynamic) if dynamic else entry["loss"]
+        entries["loss" in entry, entry["step"]] = entry
+    return [entries[key] for key in sorted(entries)]
+
+
+def positions(log: Sequence[dict]) -> tuple[list[float], str]:
+    """Place logged steps on one axis: mmengine counts iterations in training, epochs in tests.
+
+    Args:
+        log: As :func:`read_scalars`.
+
+    Returns:
+        A number a step, and its unit: ``'epoch'``, or ``'iteration'`` for runs that
+        have no epochs.
+    """
+    trained = [entry for entry in log if "epoch" in entry]
+    if not trained:
+        return [entry["step"] for entry in log], "iteration"
+    per_epoch = max(entry["iter"] / entry["epoch"] for entry in trained)
+    return [
+        entry["iter"] / per_epoch if "epoch" in entry else entry["step"] for entry in log
+    ], "epoch"
 
 
 def draw_curves(runs: Mapping[str, Sequence[dict]], keys: Mapping[str, str]) -> Figure:
@@ -33,18 +66,22 @@ def draw_curves(runs: Mapping[str, Sequence[dict]], keys: Mapping[str, str]) -> 
     Args:
         runs: Logged steps by the name of the run, as :func:`read_scalars`.
         keys: Title of the panel by the key in the log, such as
-            ``{'loss': 'training loss'}``. Runs without a key have no line.
+            ``{'task_loss': 'training loss of the task'}``. Runs without a key
+            have no line.
 
     Returns:
         The figure.
     """
     figure = Figure(figsize=(4.2 * len(keys), 3.4), layout="constrained")
     for axes, (key, title) in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys.items()):
+        unit = ""
         for name, log in runs.items():
-            points = [(entry["step"], entry[key]) for entry in log if key in entry]
+            places, unit = positions(log)
+            points = [(place, entry[key]) for place, entry in zip(places, log) if key in entry]
             if points:
                 axes.plot(*zip(*points), marker=".", label=name)
-        axes.set(title=title, xlabel="step")
+        axes.set(title=title, xlabel=unit)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     return figure

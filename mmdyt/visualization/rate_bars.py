@@ -27,7 +27,11 @@ def draw_rate_bars(rates: Mapping[str, float], target: float | None = None) -> F
     axes.axhline(mean, color="#222222", linestyle=":", label=f"mean {mean:.2f}")
     if target is not None:
         axes.axhline(target, color="#ee6677", linestyle="--", label=f"target {target:.2f}")
-    axes.set(ylim=(0, 1.1), xlabel="dispatcher", ylabel="activation rate")
+    axes.set(
+        ylim=(0, 1.1),
+        xlabel="dispatcher: layer, counted from 0, and branch",
+        ylabel="activation rate",
+    )
     axes.tick_params(axis="x", rotation=45 if len(rates) > 8 else 0)
     axes.legend(loc="upper right")
     return figure

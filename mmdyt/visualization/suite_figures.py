@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.figure import Figure
 
@@ -10,78 +11,46 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
-def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move heights as little as needed for a gap between all of them.
-
-    Args:
-        heights: Ascending.
-        gap: Least difference of neighbours; they must fit between the bounds.
-        low: Lower bound.
-        high: Upper bound.
-
-    Returns:
-        The new heights, ascending.
-    """
-    moved = list(heights)
-    for index in range(len(moved)):
-        moved[index] = max(moved[index], moved[index - 1] + gap if index else low)
-    for index in reversed(range(len(moved))):
-        moved[index] = min(moved[index], moved[index + 1] - gap if moved[index + 1 :] else high)
-    return moved
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def draw_accuracy_cost(
     points: Mapping[str, tuple[float, float]],
     groups: Mapping[str, str],
     dense: float | None = None,
+    unit: str = "GFLOPs",
+    metric: str = "accuracy, %, mean of the groups",
 ) -> Figure:
-    """Draw one point per method, mean accuracy over measured cost, named on the right.
+    """Draw one point per method: accuracy over measured cost.
 
     Args:
-        points: MFLOPs per image and accuracy in % by the method's title.
-        groups: A name for the legend by the method's title.
-        dense: MFLOPs of the plain model, drawn as a line. Defaults to ``None``:
-            no line.
+        points: Cost per sample and accuracy by the method's title.
+        groups: A name for the group by the method's title; groups differ in colour,
+            the methods of one in their marker.
+        dense: Cost of the plain model, drawn as a line. Defaults to ``None``: no line.
+        unit: Unit of the costs. Defaults to ``'GFLOPs'``.
+        metric: What to call the accuracy. Defaults to ``'accuracy, %, mean of
+            the groups'``.
 
     Returns:
-        The figure.
+        The figure; its legend lists the methods from the most accurate down.
     """
-    figure = Figure(figsize=(9.4, 6.0), layout="constrained")
+    titles = sorted(points, key=lambda title: -points[title][1])
+    figure = Figure(figsize=(6.8, 4.0 + 0.11 * len(titles)), layout="constrained")
     axes = figure.subplots()
     if dense is not None:
         axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
-    colours = dict(zip(dict.fromkeys(groups.values()), COLOURS))
-    for name, colour in colours.items():
-        chosen = [points[title] for title in points if groups[title] == name]
-        axes.scatter(*zip(*chosen), color=colour, label=name, zorder=3)
-    titles = sorted(points, key=lambda title: points[title][1])
-    accuracies = [points[title][1] for title in titles]
-    room = (accuracies[-1] - accuracies[0]) or 1.0
-    low, high = accuracies[0] - room / 20, accuracies[-1] + room / 20
-    for title, height in zip(titles, spread(accuracies, room / 24, low, high)):
-        axes.annotate(
-            title,
-            points[title],
-            xytext=(1.02, height),
-            textcoords=("axes fraction", "data"),
-            arrowprops=dict(
-                arrowstyle="-",
-                color=colours[groups[title]],
-                lw=0.5,
-                alpha=0.6,
-                relpos=(0, 0.5),
-                shrinkA=0,
-            ),
-            fontsize=8.5,
-            va="center",
-        )
-    axes.set(
-        xlabel="MFLOPs per image (multiply-adds, from the real masks)",
-        ylabel="accuracy, %, mean of the groups",
-        ylim=(low, high),
-    )
+    colours = dict(zip(dict.fromkeys(groups.values()), cycle(COLOURS)))
+    markers = {name: cycle(MARKERS) for name in colours}
+    for title in titles:
+        group = groups[title]
+        label = f"{title} ({group})" if group else title
+        style = dict(color=colours[group], marker=next(markers[group]), linestyle="none")
+        axes.plot(*points[title], label=label, **style)
+    axes.set(xlabel=f"{unit} per sample (multiply-adds, from the real masks)", ylabel=metric)
+    axes.margins(0.08)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=len(colours) + 1, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8.5)
     return figure
 
 
@@ -93,7 +62,7 @@ def draw_rates_by_layer(
     Args:
         rates: By title, the rates of all dispatchers of each run, in the order
             of the layers.
-        targets: The rate that training aimed at, by title.
+        targets: The rate that training aimed at, by title, where it is known.
 
     Returns:
         The figure; bands go from the lowest run to the highest.
@@ -104,15 +73,16 @@ def draw_rates_by_layer(
         colour = COLOURS[index % len(COLOURS)]
         style = ("-", "--", "-.")[index // len(COLOURS) % 3]
         columns = list(zip(*runs))  # a column is a layer
-        layers = range(1, len(columns) + 1)
+        layers = range(len(columns))
         means = [sum(column) / len(column) for column in columns]
         label = f"{title} (measured {sum(means) / len(means):.2f})"
         axes.plot(layers, means, style, marker="o", color=colour, label=label)
         axes.fill_between(
             layers, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.1
         )
-        axes.axhline(targets[title], color=colour, linestyle=":", linewidth=1)
-    axes.set(xlabel="layer", ylabel="activation rate", ylim=(-0.02, 1.02))
+        if title in targets:
+            axes.axhline(targets[title], color=colour, linestyle=":", linewidth=1)
+    axes.set(xlabel="layer, counted from 0", ylabel="activation rate", ylim=(-0.02, 1.02))
     axes.set_xticks(list(layers))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

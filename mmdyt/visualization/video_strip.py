@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmdyt.structures import DispatchRecord
-from mmdyt.visualization.token_maps import shade_inactive
+from mmdyt.visualization.token_maps import LEGEND, clear_ticks, draw_token_map, token_maps_of
 
 
 def draw_video_strip(
@@ -27,22 +27,36 @@ def draw_video_strip(
         caption: Title. Defaults to none.
 
     Returns:
-        The figure. Skipped patches are shaded blue.
+        The figure. Skipped patches are grey, active ones outlined.
     """
-    rows, columns = len(records) + 1, len(frames)
+    return draw_strip(frames, token_maps_of(records, grid), caption)
+
+
+def draw_strip(
+    images: NDArray, maps: Mapping[str, NDArray], caption: str = "", unit: str = "frame"
+) -> Figure:
+    """Draw the maps of several frames, or windows of an image, one column each.
+
+    Args:
+        images: Frames or windows, ``(P, H, W, 3)``, uint8.
+        maps: Active patches by dispatcher, ``(P, h, w)``, bool.
+        caption: Title. Defaults to none.
+        unit: What a column is. Defaults to ``'frame'``.
+
+    Returns:
+        The figure. Skipped patches are grey, active ones outlined.
+    """
+    rows, columns = len(maps) + 1, len(images)
     figure = Figure(figsize=(1.1 * columns + 0.6, 1.2 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for time, frame in enumerate(frames):
-        axes[0, time].imshow(frame)
-        axes[0, time].set_title(f"frame {time}", fontsize=9)
-        for row, record in enumerate(records, start=1):
-            active = record.mask[time, record.num_prefix :].bool().cpu().numpy()  # (N,)
-            axes[row, time].imshow(shade_inactive(frame, active.reshape(grid)))
-            axes[row, time].set_xlabel(f"{active.mean():.0%}", fontsize=8, labelpad=1)
-            if time == 0:
-                axes[row, 0].set_ylabel(f"{record.branch} {record.layer}", fontsize=9)
-    for one in axes.flat:
-        one.set(xticks=[], yticks=[])
+    for column, image in enumerate(images):
+        axes[0, column].imshow(image)
+        axes[0, column].set_title(f"{unit} {column}", fontsize=9)
+    for row, (name, masks) in enumerate(maps.items(), start=1):
+        axes[row, 0].set_ylabel(name, fontsize=9)
+        for column, image in enumerate(images):
+            draw_token_map(axes[row, column], image, masks[column])
+    clear_ticks(figure)
     figure.suptitle(caption)
-    figure.supxlabel("blue: skipped; below each map: share of active patches", fontsize=8)
+    figure.supxlabel(LEGEND, fontsize=8)
     return figure

@@ -198,6 +198,7 @@ def draw(study: Study) -> dict[str, Figure]:
             {title[name]: (-study.mean(name, saved_mflops), study.mean(name)) for name in methods},
             {title[name]: kind_of(name) for name in methods},
             -study.mean("linear", saved_mflops),
+            unit="MFLOPs",
         ),
         "rates.png": draw_rates_by_layer(
             {

@@ -1,25 +1,11 @@
 """The temperature follows the progress, through a resume too."""
 
 import pytest
-import torch
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
-from mmpretrain.structures import DataSample
-from torch.utils.data import Dataset
 
 from mmdyt.engine.hooks import TauScheduleHook
 from tests.conftest import tiny_classifier
-
-
-class Images(Dataset):
-    """Four random images."""
-
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index: int) -> dict:
-        image = torch.randint(256, (3, 28, 28), dtype=torch.uint8)
-        return dict(inputs=image, data_samples=DataSample().set_gt_label(index))
+from tests.test_engine.short_runs import short_run
 
 
 class Taus(Hook):
@@ -36,45 +22,11 @@ class Taus(Hook):
         assert logged == pytest.approx(self.taus[-1])
 
 
-def run(work_dir, max_epochs=3, resume=False, model=None, **hook) -> list[float]:
-    """Train for ``max_epochs`` epochs of two iterations on a plan of three."""
+def run(work_dir, **kwargs) -> list[float]:
+    """The temperatures of a short run."""
     taus = Taus()
-    runner = Runner(
-        model=model or tiny_classifier(),
-        work_dir=str(work_dir),
-        train_dataloader=dict(
-            batch_size=2,
-            dataset=Images(),
-            sampler=dict(type="DefaultSampler", shuffle=False),
-            collate_fn=dict(type="default_collate"),
-        ),
-        train_cfg=dict(by_epoch=True, max_epochs=3),
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.01)),
-        custom_hooks=[dict(type="mmdyt.TauScheduleHook", **hook), taus, StopAfter(max_epochs)],
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=1)),
-        log_level="ERROR",
-        resume=resume,
-        experiment_name=f"tau-{work_dir.name}-{max_epochs}-{resume}-{len(hook)}",
-        default_scope="mmpretrain",
-    )
-    try:
-        runner.train()
-    except KeyboardInterrupt:
-        assert runner.epoch == max_epochs
+    short_run(work_dir, [dict(type="mmdyt.TauScheduleHook"), taus], **kwargs)
     return taus.taus
-
-
-class StopAfter(Hook):
-    """Kills the run after some epochs, once the checkpoint is written."""
-
-    priority = "LOWEST"
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def before_train_epoch(self, runner) -> None:
-        if runner.epoch == self.epochs:
-            raise KeyboardInterrupt
 
 
 def test_tau_goes_from_begin_to_end_and_resumes(tmp_path):

@@ -71,7 +71,7 @@ def test_init_cfg_takes_a_file_that_fills_the_backbone_only(tmp_path):
         "hugging face": (
             {"encoder.layer.0.attention.attention.query.weight": torch.zeros(1)},
             {},
-            "Hugging Face's names",
+            r"hf_to_mmdyt\.py",
         ),
         "prefix": (prefixed, {}, r"42 missing.*init_cfg\.prefix='backbone\.'"),
         "one tensor": (

@@ -67,5 +67,5 @@ def test_the_paper_s_figures_are_the_paper_s(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "0 of 144 runs are done" in done.stdout
-    line = next(each for each in done.stdout.splitlines() if each.startswith("| DyT, the paper's"))
+    line = next(each for each in done.stdout.splitlines() if each.startswith("| DyT (paper)"))
     assert "| 91.37 | 97.08 | 90.32 |" in line and "12.21" in line

@@ -6,6 +6,7 @@ from mmdyt.engine.hooks.dispatch_stats_hook import DispatchStatsHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.iter_seed_hook import IterSeedHook
 from mmdyt.engine.hooks.preflight_hook import PreflightHook
+from mmdyt.engine.hooks.rate_schedule_hook import RateScheduleHook
 from mmdyt.engine.hooks.tau_schedule_hook import TauScheduleHook
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "FiniteLossHook",
     "IterSeedHook",
     "PreflightHook",
+    "RateScheduleHook",
     "TauScheduleHook",
 ]

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
+from mmdyt.engine.test_pipeline import find_pipeline
 from mmdyt.models.utils import trainable_names
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.registry import HOOKS
@@ -78,6 +79,7 @@ class AdapterCheckpointHook(Hook):
             Path(runner.work_dir) / self.filename,
             checkpoint["state_dict"],
             self._base,
+            find_pipeline(runner.cfg),
             config=runner.cfg.filename,
             dataset_meta=checkpoint["meta"].get("dataset_meta"),
             epoch=checkpoint["meta"]["epoch"],

@@ -9,12 +9,11 @@ import mmengine.dist as dist
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmdyt.evaluation import CostAccount
-from mmdyt.models.utils import collect_dispatch, dispatched_layers
+from mmdyt.evaluation import CostAccount, flops_of, observe_passes
+from mmdyt.models.utils import dispatched_layers
 from mmdyt.registry import HOOKS
-from mmdyt.structures import DispatchRecord
 
 
 @HOOKS.register_module()
@@ -90,43 +89,22 @@ class DispatchStatsHook(Hook):
     def _collect(self) -> None:
         assert self._account is not None
         self._open.close()
-        model = self._account.model
-        records = self._open.enter_context(collect_dispatch(model))
-        # What each pass of the backbone saw, and how many records there were before it.
-        self._passes: list[tuple[Tensor, int]] = []
-        handle = _backbone(model).register_forward_pre_hook(
-            lambda _module, args, kwargs: self._passes.append(
-                (next(iter((*args, *kwargs.values()))), len(records))
-            ),
-            with_kwargs=True,
-        )
-        self._open.callback(handle.remove)
-        self._records = records
+        self._passes = self._open.enter_context(observe_passes(self._account.model))
 
     def _add_up(self) -> None:
+        assert self._account is not None
         self._open.close()
-        for record in self._records:
+        records = [record for one in self._passes for record in one.records]
+        for record in records:
             name = f"rate_{record.layer:02d}_{record.branch}"
             if self._several:
                 name = f"{record.module}/{name}"
             self._add(f"dispatch/{name}", record.rate())
-        # Passes of one shape are charged together: a sample may have several of them.
-        groups: dict[tuple, tuple[Tensor, list[DispatchRecord]]] = {}
-        starts = [0] + [start for _, start in self._passes[1:]] + [len(self._records)]
-        for (images, _), start, end in zip(self._passes, starts, starts[1:]):
-            group = groups.setdefault(tuple(images.shape[1:]), (images, []))
-            group[1].extend(self._records[start:end])
-        for images, records in groups.values():
-            self._add_flops(images, records)
-
-    def _add_flops(self, images: Tensor, records: list[DispatchRecord]) -> None:
-        assert self._account is not None
-        # A model whose sample is several images says how to make one of them.
-        sample = getattr(self._account.model, "cost_sample", lambda images: images)(images)
-        self._add("dispatch/gflops", self._account.flops(records, sample) / 1e9)
+        for flops in flops_of(self._account, self._passes):
+            self._add("dispatch/gflops", flops / 1e9)
         if any(record.padded for record in records):
-            unpadded = self._account.flops(records, sample, padding=False)
-            self._add("dispatch/gflops_unpadded", unpadded / 1e9)
+            for flops in flops_of(self._account, self._passes, padding=False):
+                self._add("dispatch/gflops_unpadded", flops / 1e9)
 
     def _add(self, name: str, values: Tensor) -> None:
         self._sums[name] += float(values.sum())
@@ -146,11 +124,3 @@ class DispatchStatsHook(Hook):
         if rates:
             metrics["dispatch/activation_rate"] = sum(rates) / len(rates)
         metrics.update(means)
-
-
-def _backbone(model: nn.Module) -> nn.Module:
-    """The part whose passes hold all dispatched layers."""
-    backbone = getattr(model, "backbone", model)
-    assert isinstance(backbone, nn.Module)
-    whole = len(dispatched_layers(backbone)) == len(dispatched_layers(model))
-    return backbone if whole else model

@@ -59,6 +59,7 @@ class PreflightHook(Hook):
         """
         if not self.has_checked:
             self._check(runner, {"test_dataloader": runner.test_dataloader})
+            self.has_checked = True
 
     def _check(self, runner, loaders: dict[str, Any]) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

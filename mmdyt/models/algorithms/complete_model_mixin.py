@@ -76,6 +76,9 @@ class CompleteModelMixin:
     the complete and once for the dynamic model; wrappers, heads and data
     parallel training see an ordinary ``loss``. A model without dispatched
     layers (AdaptFormer, linear probe, full tuning) has the host's loss only.
+    Both add the ``extra_losses()`` of modules that have such a method: scalars
+    by name of their last pass in training, the dynamic one; without dispatch
+    the host's losses are then named ``task.*``.
 
     Losses are named ``complete.*``, ``dynamic.*``, ``distill_loss`` and
     ``rate_loss``; ``activation_rate`` is logged beside them. A prefix is needed
@@ -142,6 +145,16 @@ class CompleteModelMixin:
         self.started.done = True
         super().init_weights()  # type: ignore[misc]
 
+    def print_trainable_parameters(self) -> None:
+        """Print how many parameters train and how many there are, as peft does."""
+        assert isinstance(self, nn.Module)
+        trainable = sum(param.numel() for param in self.parameters() if param.requires_grad)
+        total = sum(param.numel() for param in self.parameters())
+        print(
+            f"trainable params: {trainable:,} || all params: {total:,} || "
+            f"trainable%: {100 * trainable / total:.4f}"
+        )
+
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Compute all losses of a batch.
 
@@ -156,7 +169,10 @@ class CompleteModelMixin:
         assert isinstance(self, nn.Module)
         host_loss = super().loss  # type: ignore[misc]
         if not self._dispatches():
-            return host_loss(inputs, data_samples, **kwargs)
+            task = host_loss(inputs, data_samples, **kwargs)
+            extra = self._extra_losses()
+            # A name 'loss' beside others would stand in the log in place of the sum.
+            return _weighted(task, "task.", 1.0) | extra if extra else task
 
         goal = self.objective
         losses: dict[str, Tensor] = {}
@@ -184,7 +200,27 @@ class CompleteModelMixin:
         self._check_graph(rate)
         losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, goal.target_rate)
         losses["activation_rate"] = rate.detach()
-        return losses
+        return losses | self._extra_losses()
+
+    def _extra_losses(self) -> dict[str, Tensor]:
+        """Sum by name what modules add to the loss.
+
+        Raises:
+            ValueError: If a name lacks ``loss``, by which mmengine chooses what to sum.
+        """
+        assert isinstance(self, nn.Module)
+        total: dict[str, Tensor] = {}
+        for path, module in self.named_modules():
+            if not hasattr(type(module), "extra_losses"):
+                continue
+            for name, value in module.extra_losses().items():
+                if "loss" not in name:
+                    raise ValueError(
+                        f"{path}.extra_losses() returns {name!r}: mmengine would log it, but sums "
+                        "only names that contain 'loss'"
+                    )
+                total[name] = total[name] + value if name in total else value
+        return total
 
     def _check_graph(self, rate: Tensor) -> None:
         assert isinstance(self, nn.Module)

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmdyt.checks import check_integer
 from mmdyt.models.backbones.load_checks import require_whole_backbone
-from mmdyt.models.layers import DispatchedLayer
+from mmdyt.models.layers import DispatchedLayer, PatchGrid
 
 
 def dispatch_layers(
@@ -59,7 +59,9 @@ class DispatchedBackbone:
     ``layer_class``. The forward pass, the output types and the names of the
     weights are the host's: a plain checkpoint loads with only ``adapter.*`` and
     ``dispatcher.*`` missing, and ``dispatch=None, adapter=None`` is the plain
-    backbone.
+    backbone. An adapter with a method ``attach(layer, backbone)`` is called with
+    both once the layers are there: it may take the patch grid
+    (:meth:`patch_grid`) or share modules with the adapters of other layers.
 
     Args:
         *args: As the host.
@@ -102,6 +104,10 @@ class DispatchedBackbone:
             num_prefix=getattr(self, "num_extra_tokens", 0),
         )
         self.dispatch = dispatch
+        for layer in self.plain_layers():
+            for adapter in layer.get_submodule("adapter").children():
+                if hasattr(adapter, "attach"):
+                    adapter.attach(layer, self)
         for hook in self.load_hooks:
             self._register_load_state_dict_pre_hook(hook, with_module=True)
 
@@ -109,6 +115,17 @@ class DispatchedBackbone:
         """The host's layers, in order."""
         assert isinstance(self, nn.Module)
         return list(self.get_submodule("layers").children())
+
+    def patch_grid(self) -> PatchGrid:
+        """Rows and columns of patches, set anew by every forward pass.
+
+        Raises:
+            ValueError: If the tokens of this backbone do not keep to one grid.
+        """
+        raise ValueError(
+            f"backbone.type={type(self).__name__!r} keeps no single patch grid, which this "
+            "backbone.adapter needs: take mmdyt.DyTViT, or mmdyt.BottleneckAdapter"
+        )
 
     def train(self, mode: bool = True) -> Any:
         """Switch to training or evaluation; unlike mmpretrain's, it returns the module."""

@@ -45,6 +45,7 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
     """
 
     layer_class = DyTEncoderLayer
+    _patch_grid: PatchGrid | None = None
 
     def __init__(
         self,
@@ -84,11 +85,16 @@ class DyTViT(DispatchedBackbone, VisionTransformer):
             global_layers = [-(-part * self.num_layers // 4) - 1 for part in (1, 2, 3, 4)]
         for index in global_layers:
             check_integer("backbone.global_layers", index, f"[0, {self.num_layers - 1}]")
-        grid = PatchGrid()
         for index, layer in enumerate(self.layers):
             if index not in global_layers:
-                WindowAttention.from_attention(layer.attn, size, grid)
-        self.patch_embed.register_forward_hook(grid.read)
+                WindowAttention.from_attention(layer.attn, size, self.patch_grid())
+
+    def patch_grid(self) -> PatchGrid:
+        """Rows and columns of patches, set anew by every forward pass."""
+        if self._patch_grid is None:
+            self._patch_grid = PatchGrid()
+            self.patch_embed.register_forward_hook(self._patch_grid.read)
+        return self._patch_grid
 
     def init_weights(self) -> None:
         """Initialise, and keep the position embedding of a pre-trained file.

@@ -19,9 +19,9 @@ CONVERTERS = {
     r"adaptmlp|mlp_token_select": "tools/model_converters/official_to_mmdyt.py",
     r"(^|\.)blocks\.\d+\.attn\.qkv": "tools/model_converters/timm_to_mmdyt.py",
     r"Transformer/encoderblock": "tools/model_converters/augreg_npz_to_mmdyt.py",
+    r"encoder\.layer\.\d+\.attention": "tools/model_converters/hf_to_mmdyt.py",
 }
 LAYOUTS = {
-    r"encoder\.layer\.\d+\.attention": "Hugging Face's names, for which no converter is shipped",
     r"visual\.transformer\.resblocks": "CLIP's names, for which no converter is shipped",
 }
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdyt.checks import check_integer
+from mmdyt.models.backbones.dispatched_backbone import DispatchedBackbone
 from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.layers import DyTEncoderLayer
 from mmdyt.ops.tome import bipartite_soft_matching, merge_tokens, proportional_attention
@@ -77,6 +78,7 @@ class ToMeViT(DyTViT):
     """
 
     layer_class = ToMeEncoderLayer
+    patch_grid = DispatchedBackbone.patch_grid  # merged tokens have no place in one
 
     def __init__(self, *args, r: int = 8, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmdyt.models.layers import rules
+from mmdyt.models.layers.decisions import Decision
 from mmdyt.models.layers.noise import draws_random
 from mmdyt.models.layers.records import record_decision
 from mmdyt.models.layers.variants import VARIANTS
@@ -53,6 +54,8 @@ class DispatchedLayer(nn.Module):
             not the decisions, again instead of keeping their activations.
         fixed_rules (dict[str, Rule]): Rules by branch, set from outside: in
             place of ``skipping``, or of ``dense`` where there is no dispatcher.
+        fixed_decisions (dict[str, Decision]): Decisions by branch, set from outside: in
+            evaluation they take the place of the dispatcher's own.
         collectors (list): Receivers of the records; managed by
             :func:`mmdyt.models.utils.collect_dispatch`.
 
@@ -127,6 +130,7 @@ class DispatchedLayer(nn.Module):
         self.num_prefix = num_prefix
         self.dispatch_mode = "dynamic"
         self.fixed_rules: dict[str, rules.Rule] = {}
+        self.fixed_decisions: dict[str, Decision] = {}
         self.collectors: list[Collector] = []
         self.adapter = ModuleDict()  # mmengine's, which passes init_weights on
         self.dispatcher = ModuleDict()
@@ -170,6 +174,9 @@ class DispatchedLayer(nn.Module):
             record_decision(self, name, x, x.new_ones(x.shape[:2], dtype=torch.bool), None)
             return None
         mask, logits = self.dispatcher[name](x)
+        if name in self.fixed_decisions and not self.training:
+            threshold: Any = self.dispatcher[name].threshold
+            mask = self.fixed_decisions[name](logits, threshold, self.num_prefix)
         mask = keep_prefix(mask, self.num_prefix)
         record_decision(self, name, x, mask, logits)
         return mask

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmdyt.models.layers.tuned_module import TunedModule
 
-class PromptTokens(nn.Module):
+
+class PromptTokens(TunedModule):
     """Learned tokens that stand behind the class token.
 
     Args:

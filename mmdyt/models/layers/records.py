@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from mmdyt.models.layers.rules import capacity
 from mmdyt.ops import is_padded, is_traced
 from mmdyt.structures import DispatchRecord
 
@@ -43,6 +44,7 @@ def record_decision(
         return
     has_adapter = name in layer.adapter
     statistics = getattr(layer.adapter[name], "statistics", None) if has_adapter else None
+    is_static = layer.fixed_rules.get(name) is capacity and layer.dispatch_mode == "dynamic"
     record = DispatchRecord(
         layer.layer_index,
         name,
@@ -51,7 +53,7 @@ def record_decision(
         layer.num_prefix,
         extra=statistics(x) if statistics is not None else {},
         mode=layer.dispatch_mode,
-        padded=name not in layer.token_wise and is_padded(x),
+        padded=name not in layer.token_wise and is_padded(x) and not is_static,
     )
     for collector in layer.collectors:
         collector.records.append(replace(record, module=collector.module))

@@ -13,8 +13,10 @@ from mmengine.model import BaseModule
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
+from mmdyt.models.layers.tuned_module import TunedModule
 
-class RelativePositionBias(BaseModule):
+
+class RelativePositionBias(TunedModule, BaseModule):
     """A learnt bias on attention scores for every distance on the patch grid.
 
     Args:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmdyt.models.layers.decisions import TopTokens
 from mmdyt.ops import (
     active_graph,
     active_indices,
@@ -72,6 +73,27 @@ def skipping(
             return base
     block = layer.branch(name)(gather_tokens(x, indices), TokenSelection(mask, indices))
     return scatter_add_tokens(_own(base, x), indices, block)
+
+
+def capacity(
+    layer: DispatchedLayer, name: str, base: Tensor, x: Tensor, mask: Tensor | None
+) -> Tensor:
+    """As :func:`skipping` for a decision of ``k`` tokens in every image: ``(B, k, C)``.
+
+    No shape depends on values, and attention is one call without masks, as all
+    images have the same number of active tokens.
+    """
+    assert mask is not None
+    decision = layer.fixed_decisions[name]
+    assert isinstance(decision, TopTokens)
+    images, num_tokens = mask.shape
+    k = decision.num_active(num_tokens, layer.num_prefix)
+    places = mask.to(torch.float32).topk(k, dim=1).indices  # (B, k)
+    first = num_tokens * torch.arange(images, device=x.device).unsqueeze(1)  # (B, 1)
+    indices = (places + first).flatten()  # (B * k,), positions in B * N
+    tokens = gather_tokens(x, indices).view(images, k, x.shape[-1])
+    block = layer.branch(name)(tokens, None)  # (B, k, C)
+    return scatter_add_tokens(_own(base, x), indices, block.flatten(0, 1))
 
 
 def prefix_only(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmdyt.models.layers.tuned_module import TunedModule
 
-class ScaleShift(nn.Module):
+
+class ScaleShift(TunedModule):
     """``scale * x + shift`` by channel; the identity at first.
 
     Args:

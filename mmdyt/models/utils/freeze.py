@@ -9,17 +9,17 @@ from mmpretrain.models.peft.lora import LoRALinear
 from torch import nn
 
 from mmdyt.checks import check_choice
-from mmdyt.models.layers import DispatchedLayer, PromptTokens, RelativePositionBias, ScaleShift
+from mmdyt.models.layers import DispatchedLayer, TunedModule
 
 
 def added_modules(model: nn.Module) -> Iterator[nn.Module]:
-    """Find what tuning adds to a backbone: adapters, dispatchers, LoRA's factors, ..."""
+    """Find what tuning adds to a backbone: adapters, dispatchers, every ``TunedModule``, ..."""
     for module in model.modules():
         if isinstance(module, DispatchedLayer):
             yield from (module.adapter, module.dispatcher)
         elif isinstance(module, LoRALinear):
             yield from (module.lora_down, module.lora_up)
-        elif isinstance(module, (PromptTokens, RelativePositionBias, ScaleShift)):
+        elif isinstance(module, TunedModule):
             yield module
 
 
@@ -38,12 +38,22 @@ def added_names(model: nn.Module) -> set[str]:
 def _peft(model: nn.Module) -> Iterator[nn.Parameter]:
     for module in added_modules(model):
         yield from module.parameters()
+    for module in model.modules():
+        # Of the class: LoRAModel answers for the module that it wraps.
+        for name in getattr(type(module), "tuned_parameters", ()):
+            if (param := getattr(module, name)) is not None:
+                yield param
 
 
 def _biases(model: nn.Module) -> Iterator[nn.Parameter]:
+    yield from _peft(model)
     for module in model.modules():
         if isinstance(bias := getattr(module, "bias", None), nn.Parameter):
             yield bias
+
+
+def _dispatches(model: nn.Module) -> bool:
+    return any(isinstance(m, DispatchedLayer) and len(m.dispatcher) for m in model.modules())
 
 
 # What each method trains beside the heads.
@@ -62,10 +72,11 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
         model: The model; its parts are found by class, its heads by name.
         tuning: - ``'peft'``: heads and what was added to the backbone:
               adapters and dispatchers (DyT, AdaptFormer), LoRA's factors,
-              prompts (VPT), scales and shifts (SSF), and
-              relative position biases.
+              prompts (VPT), scales and shifts (SSF), relative position biases
+              and every other :class:`~mmdyt.models.layers.TunedModule`.
             - ``'linear'``: heads only.
-            - ``'bitfit'``: heads and every bias (BitFit).
+            - ``'bitfit'``: heads, every bias (BitFit) and what was added to the
+              backbone, such as dispatchers.
             - ``'full'``: everything.
         heads: Names of direct children that always train; those that the
             model lacks or has as ``None`` are passed over.
@@ -75,11 +86,17 @@ def set_trainable(model: nn.Module, tuning: str, heads: Iterable[str]) -> None:
 
     Warns:
         UserWarning: If ``tuning`` is ``'peft'`` and nothing was added to the
-            backbone.
+            backbone, or ``'linear'`` and dispatchers stay as they were drawn.
     """
     check_choice("model.tuning", tuning, TUNINGS)
     model.requires_grad_(False)
     chosen = list(TUNINGS[tuning](model))
+    if tuning == "linear" and _dispatches(model):
+        warnings.warn(
+            "model.tuning='linear' leaves the token dispatchers as they were drawn: which tokens "
+            "are skipped is left to chance. Choose 'peft' or 'full', or set backbone.dispatch=None",
+            stacklevel=3,
+        )
     if tuning == "peft" and not chosen:
         warnings.warn(
             "model.tuning='peft' finds nothing to train in the backbone, so that the head alone "

@@ -25,7 +25,10 @@ from mmdyt.models.utils.frozen_base import each_unlike, split_state, unlike
 from mmdyt.models.utils.model_config import config_differences
 
 # Names of what tuning adds to a backbone, in any file.
-ADDED = re.compile(r"(^|\.)(adapter|dispatcher|prompts|ssf|lora_down|lora_up|rel_pos_bias)\.")
+ADDED = re.compile(
+    r"(^|\.)(adapter|dispatcher|prompts|prefix|prefix_mlp|experts|ether|gated_lora|spt|tfts"
+    r"|cls_position|ssf|lora_down|lora_up|rel_pos_bias)\."
+)
 
 
 class Started:
@@ -105,6 +108,7 @@ def guard_load(
     }
     if (meta := local_metadata.get(ADAPTER_META)) is not None:
         _check_adapter(model, given, meta)
+        model.budgets = meta.get("budgets")
         for name, tensor in _require_base(model, meta).items():
             state_dict[prefix + name] = tensor
     else:

@@ -1,0 +1,268 @@
+"""Several tasks on one frozen backbone, mixed in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel, ModuleDict
+from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from mmdyt.engine.adapter_checkpoint import load_adapter
+from mmdyt.models.backbones import DispatchedBackbone
+from mmdyt.models.layers.by_task import AllActive, ByTask, NoAdapter, TaskGroups
+from mmdyt.models.utils import added_names, dispatched_layers
+from mmdyt.models.utils.frozen_base import fingerprint, unlike
+from mmdyt.models.utils.load_guards import pretrained_inits
+from mmdyt.models.utils.model_config import config_differences
+
+# Keys of a backbone's config in which the tasks of a bank may differ.
+OWN_KEYS = ("adapter", "dispatch", "dispatcher", "num_dense_layers")
+
+
+class AdapterBank(nn.Module):
+    """Adapters, dispatchers and heads of several tasks on one frozen backbone.
+
+    Every image of a batch names its task. Attention and MLPs run once on the
+    whole batch, whatever the tasks; adapters, dispatchers and heads run on their
+    own images. Logits are those of each task's own model up to rounding.
+
+    Tasks are classifiers trained with ``tuning='peft'`` or ``'linear'`` on the
+    same base. Adapters, dispatchers (also none) and heads may be of any class
+    and size; everything else must be equal. The bank is for inference only.
+
+    Args:
+        adapters: Files of :func:`mmdyt.save_adapter` by the name of their task.
+            Defaults to none: see :meth:`add`.
+        base: The pre-trained checkpoint of the frozen backbone. Defaults to
+            ``None``: the paths that the files name.
+
+    Attributes:
+        tasks (list[str]): Names of the tasks.
+        trunk (nn.Module): The backbone, with every task's adapters in place.
+        models (nn.ModuleList): Each task's model without its backbone.
+
+    Raises:
+        ValueError: As :meth:`add`.
+    """
+
+    trunk: nn.Module
+
+    def __init__(
+        self, adapters: Mapping[str, str | Path] | None = None, base: str | Path | None = None
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.tasks: list[str] = []
+        self.models = nn.ModuleList()
+        self._groups = TaskGroups()
+        for task, adapter_file in (adapters or {}).items():
+            self.add(task, adapter_file)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, base: str | Path | None = None) -> AdapterBank:
+        """Load what ``tools/bank.py add`` put into a folder.
+
+        Args:
+            folder: Folder of ``<task>.safetensors``.
+            base: As the constructor.
+
+        Returns:
+            The bank, its tasks in the order of their names.
+
+        Raises:
+            FileNotFoundError: If the folder has no such file.
+        """
+        return cls(bank_files(folder), base)
+
+    def add(self, task: str, adapter_file: str | Path) -> None:
+        """Add a task; the first one brings the backbone.
+
+        Args:
+            task: A new name.
+            adapter_file: A file of :func:`mmdyt.save_adapter`.
+
+        Raises:
+            ValueError: If the name is taken; as :func:`mmdyt.load_adapter`; if
+                the model is no classifier over a backbone of mmdyt, or trained
+                more than adapters, dispatchers and its head; or if it has
+                another backbone or was trained on another base than the bank's.
+        """
+        if task in self.tasks:
+            raise ValueError(f"the bank has a task {task!r} already: {self.tasks}")
+        model = load_adapter(adapter_file, self.base)
+        _require_separable(task, model)
+        source = next(iter(pretrained_inits(model)), {}).get("checkpoint", "weights from no file")
+        backbone = model.backbone
+        if self.tasks:
+            self._require_same_trunk(task, model, source)
+        else:
+            self.trunk, self._source, self._config = backbone, source, _shared_config(model)
+        for layer, own in zip(dispatched_layers(self.trunk), dispatched_layers(backbone)):
+            own_parts = [(dict(own.adapter), NoAdapter), (dict(own.dispatcher), AllActive)]
+            for table, (parts, absent) in zip((layer.adapter, layer.dispatcher), own_parts):
+                if not self.tasks:
+                    table.clear()
+                self._join(table, parts, absent)
+        del model.backbone
+        self.models.append(model)
+        self.tasks.append(task)
+        self.requires_grad_(False)
+        self.eval()
+
+    def _join(
+        self, table: ModuleDict, parts: Mapping[str, nn.Module], absent: type[nn.Module]
+    ) -> None:
+        """Put one task's parts of a layer beside those of the tasks before it."""
+        for name in {**table, **parts}:
+            if name not in table:
+                table[name] = ByTask(self._groups, [absent() for _ in self.tasks])
+            table[name].append(parts[name] if name in parts else absent())
+
+    def _require_same_trunk(self, task: str, model: BaseModel, source: str) -> None:
+        differences = config_differences(_shared_config(model), self._config)
+        theirs, ours = (
+            [layer.variant.branches for layer in dispatched_layers(backbone)]
+            for backbone in (model.backbone, self.trunk)
+        )
+        if theirs != ours:
+            differences.append("backbone.dispatch: 'layer' goes with no other variant")
+        if differences:
+            raise ValueError(
+                f"task {task!r} has another backbone than the bank: {'; '.join(differences[:5])}"
+            )
+        if wrong := unlike(fingerprint(_frozen(model.backbone)), _frozen(self.trunk)):
+            raise ValueError(
+                f"task {task!r} was trained on another base than the bank's: on {source}, and the "
+                f"bank has {self._source}; {len(wrong)} frozen tensors differ, first {wrong[0]}"
+            )
+
+    def forward(self, images: Tensor, tasks: Sequence[str]) -> list[Tensor]:
+        """Compute the logits of a mixed batch.
+
+        Args:
+            images: Preprocessed images, ``(B, 3, H, W)``.
+            tasks: Name of each image's task, ``B`` of them.
+
+        Returns:
+            Logits of every image, ``(num_classes,)`` of its task.
+
+        Raises:
+            ValueError: If a task is not in the bank, or there is not one an image.
+        """
+        logits: dict[int, Tensor] = {}
+        for model, positions, features in self._features(images, tasks):
+            logits.update(zip(positions, model.head(features)))
+        return [logits[position] for position in range(len(images))]
+
+    def predict(
+        self,
+        images: Sequence[Tensor],
+        tasks: Sequence[str],
+        data_samples: Sequence[DataSample] | None = None,
+    ) -> list[DataSample]:
+        """Classify a mixed batch, each image preprocessed as its task's were in training.
+
+        Args:
+            images: Images as ``PackInputs`` gives them, ``(3, H, W)`` each.
+            tasks: Name of each image's task.
+            data_samples: Receive the predictions. Defaults to ``None``: new ones.
+
+        Returns:
+            One sample an image, in order, with ``pred_label`` (a class of its
+            task) and ``pred_score``.
+
+        Raises:
+            ValueError: As :meth:`forward`.
+        """
+        samples = list(data_samples) if data_samples is not None else [DataSample() for _ in images]
+        device = next(self.trunk.parameters()).device
+        inputs: dict[int, Tensor] = {}
+        for number, positions in self._positions(images, tasks).items():
+            model: Any = self.models[number]
+            own = dict(
+                inputs=[images[i] for i in positions], data_samples=[samples[i] for i in positions]
+            )
+            data = model.data_preprocessor.to(device)(own, False)
+            inputs.update(zip(positions, data["inputs"]))
+            for position, sample in zip(positions, data["data_samples"]):
+                samples[position] = sample
+        batch = torch.stack([inputs[position] for position in range(len(images))])
+        for model, positions, features in self._features(batch, tasks):
+            predicted = model.head.predict(features, [samples[i] for i in positions])
+            for position, sample in zip(positions, predicted):
+                samples[position] = sample
+        return samples
+
+    def _positions(self, images: Sequence | Tensor, tasks: Sequence[str]) -> dict[int, list[int]]:
+        """Which images are of which task, by its number."""
+        if len(tasks) != len(images) or isinstance(tasks, str):
+            raise ValueError(f"tasks must name one task an image, {len(images)}, got {tasks!r}")
+        found: dict[int, list[int]] = {}
+        for position, task in enumerate(tasks):
+            if task not in self.tasks:
+                raise ValueError(f"task {task!r} is not in the bank; choose from {self.tasks}")
+            found.setdefault(self.tasks.index(task), []).append(position)
+        return found
+
+    def _features(
+        self, images: Tensor, tasks: Sequence[str]
+    ) -> Iterator[tuple[Any, list[int], tuple[Tensor, ...]]]:
+        """Run the trunk, then give each task's model the features of its images."""
+        groups = self._positions(images, tasks)
+        self._groups.assign([self.tasks.index(task) for task in tasks], images.device)
+        features = self.trunk(images)
+        for number, positions in groups.items():
+            model: Any = self.models[number]
+            own = tuple(level[self._groups.indices[number]] for level in features)
+            yield model, positions, model.neck(own) if model.with_neck else own
+
+
+def bank_files(folder: str | Path) -> dict[str, Path]:
+    """List the adapter files of a bank's folder by the name of their task.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    files = {path.stem: path for path in sorted(Path(folder).glob("*.safetensors"))}
+    if not files:
+        raise FileNotFoundError(f"no bank in {folder}: it holds no <task>.safetensors")
+    return files
+
+
+def _frozen(backbone: nn.Module) -> dict[str, Tensor]:
+    """The parameters that all tasks share, by name."""
+    added = added_names(backbone)
+    return {name: param for name, param in backbone.named_parameters() if name not in added}
+
+
+def _shared_config(model: BaseModel) -> dict:
+    backbone = model.resolved_config["backbone"]
+    return dict(backbone={key: backbone[key] for key in backbone if key not in OWN_KEYS})
+
+
+def _require_separable(task: str, model: BaseModel) -> None:
+    """Refuse a model of which tasks cannot share everything but adapters and head."""
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(model, ImageClassifier) or not isinstance(backbone, DispatchedBackbone):
+        raise ValueError(
+            f"task {task!r} is {type(model).__name__} over {type(backbone).__name__}: a bank takes "
+            "DyTImageClassifier over a backbone of mmdyt, such as mmdyt.DyTViT"
+        )
+    own = {
+        f"{path}.{part}.{name}"
+        for path, layer in model.named_modules()
+        if layer in dispatched_layers(model)
+        for part in ("adapter", "dispatcher")
+        for name, _ in layer.get_submodule(part).named_parameters()
+    }
+    inside = {name for name in model.trained_names if name.startswith("backbone.")}
+    if more := sorted(inside - own):
+        raise ValueError(
+            f"task {task!r} trained {more[0]}{' and others' if more[1:] else ''}, which is part of "
+            "no adapter, dispatcher or head: a bank shares everything else among its tasks"
+        )

@@ -1,0 +1,206 @@
+"""Measure tables of budgets with a runner, keep them beside checkpoints, and use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdyt.engine.hooks import DispatchStatsHook
+from mmdyt.engine.run_checks import check_head_width, check_run
+from mmdyt.evaluation.budgets import calibrate
+from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
+from mmdyt.models.utils.budget import (
+    own_fingerprint,
+    require_own,
+    set_budget,
+    set_capacity,
+    set_shift,
+)
+
+FILE = "budgets.json"
+
+
+def evaluation_runner(cfg: Config, checkpoint: str | None, work_dir: str) -> Runner:
+    """Build a runner whose ``test_loop.run()`` measures the config's model.
+
+    Args:
+        cfg: A config; it is changed.
+        checkpoint: A file that belongs to it, or ``None`` for the weights that the
+            runner trained or will be given.
+        work_dir: Where it may write its logs.
+
+    Returns:
+        The runner, with the checkpoint loaded.
+
+    Raises:
+        ValueError: If the config cannot be tested, or has no images to test on.
+    """
+    cfg.work_dir, cfg.load_from, cfg.resume, cfg.log_level = work_dir, checkpoint, False, "ERROR"
+    check_run(cfg, "test")
+    runner = Runner.from_cfg(cfg)
+    check_head_width(runner.model, cfg)
+    if not len(runner.test_dataloader.dataset):
+        raise ValueError("there are no images to measure budgets on: the data set is empty")
+    if not any(isinstance(hook, DispatchStatsHook) for hook in runner.hooks):
+        runner.register_hook(DispatchStatsHook())
+    runner.load_or_resume()
+    runner.call_hook("before_run")
+    return runner
+
+
+def measure(runner: Runner, metric: str | None = None) -> dict[str, Any]:
+    """Test a runner's model as its dispatchers are set now.
+
+    Args:
+        runner: A runner whose hooks include ``DispatchStatsHook``.
+        metric: Name of the metric that counts. Defaults to ``None``: the first
+            one that the evaluator gives.
+
+    Returns:
+        ``metric`` (its name), ``accuracy`` (its value), ``rate``, ``gflops`` and,
+        by dispatcher, ``rates``; no rates without dispatchers.
+
+    Raises:
+        ValueError: If the evaluator gives no such metric.
+    """
+    values: dict[str, float] = runner.test_loop.run()
+    own = [name for name in values if "dispatch/" not in name and "time" not in name]
+    metric = metric or own[0]
+    if metric not in own:
+        raise ValueError(f"test_evaluator gives no metric {metric!r}, but {own}")
+    rates = {
+        name.replace("dispatch/", "").replace("rate_", ""): value
+        for name, value in values.items()
+        if name.startswith("dispatch/") and "rate_" in name
+    }
+    return dict(
+        metric=metric,
+        accuracy=float(values[metric]),
+        rate=values.get("dispatch/activation_rate"),
+        gflops=values["dispatch/gflops"],
+        rates=rates,
+    )
+
+
+def measure_budgets(
+    runner: Runner,
+    num_points: int,
+    metric: str | None = None,
+    tell: Callable[[int], object] = lambda done: None,
+) -> dict[str, Any]:
+    """Measure a table of budgets; the model is left as it was trained.
+
+    Args:
+        runner: As :func:`measure`.
+        num_points: How many budgets, at least 2.
+        metric: As :func:`measure`. Defaults to ``None``.
+        tell: Called with the number of budgets that are measured, after each test
+            of the model. Defaults to nothing.
+
+    Returns:
+        The content of ``budgets.json``: ``metric``, ``images`` (their number),
+        ``dispatchers`` (by what these weights are known again), ``trained`` (the
+        point of shift 0) and ``points`` by ascending shift. A point has ``shift``,
+        ``rate``, ``gflops``, ``accuracy``, ``rates`` by dispatcher, and in
+        ``capacity`` what :func:`mmdyt.models.utils.set_capacity` makes of these
+        rates: ``gflops`` and ``accuracy``.
+
+    Raises:
+        ValueError: As :func:`mmdyt.models.utils.set_shift`, :func:`measure` and
+            :func:`mmdyt.evaluation.budgets.calibrate`.
+    """
+    model = runner.model
+    dispatchers = own_fingerprint(model)
+
+    def shifted(shift: float) -> dict[str, Any]:
+        set_shift(model, shift)
+        return dict(shift=shift) | measure(runner, metric)
+
+    trained = shifted(0.0)
+    points = calibrate(shifted, num_points, tell)
+    for point in points:
+        set_capacity(model, point["rates"])
+        static = measure(runner, metric)
+        point["capacity"] = {key: static[key] for key in ("gflops", "accuracy")}
+        tell(len(points))
+    set_shift(model, 0.0)
+    names = [point.pop("metric") for point in (trained, *points)]
+    return dict(
+        metric=names[0],
+        images=len(runner.test_dataloader.dataset),
+        dispatchers=dispatchers,
+        trained=trained,
+        points=points,
+    )
+
+
+def keep_budgets(budgets: Mapping[str, Any], out: Path, checkpoint: Path) -> None:
+    """Write a table of budgets to a file, and into the adapter file that it belongs to.
+
+    Args:
+        budgets: The table.
+        out: A folder, for ``budgets.json``.
+        checkpoint: What was measured. Where it is an adapter file, its metadata
+            get the table.
+    """
+    with atomic_path(out / FILE) as path:
+        path.write_text(json.dumps(budgets, indent=1))
+    if checkpoint.suffix == ".safetensors":
+        held = load_from_safetensors(str(checkpoint))
+        save_safetensors(checkpoint, held["state_dict"], dict(held["meta"], budgets=budgets))
+
+
+def find_budgets(model: nn.Module, checkpoint: str | Path) -> dict[str, Any]:
+    """Find the table of budgets of a loaded model.
+
+    Args:
+        model: The model; a table from its adapter file is an attribute of it.
+        checkpoint: What it was loaded from; a ``budgets.json`` may lie beside it.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: If there is none, or it is of another checkpoint.
+    """
+    budgets = getattr(model, "budgets", None)
+    file = Path(checkpoint).parent / FILE
+    if budgets is None and file.is_file():
+        budgets = json.loads(file.read_text())
+    if budgets is None:
+        raise ValueError(
+            f"there is no table of budgets in {checkpoint} nor at {file}: "
+            "tools/analysis_tools/budget_curve.py CONFIG CHECKPOINT measures one"
+        )
+    require_own(model, budgets)
+    return budgets
+
+
+def use_budget(
+    model: nn.Module, checkpoint: str | Path, rate: float, capacity: bool = False
+) -> dict[str, Any]:
+    """Set a loaded model to a rate, as ``--budget`` of the tools does.
+
+    Args:
+        model: The model, possibly wrapped for data parallel or augmented testing.
+        checkpoint: What it was loaded from.
+        rate: Share of active tokens.
+        capacity: As :func:`mmdyt.set_budget`. Defaults to ``False``.
+
+    Returns:
+        What the table expects, as :func:`mmdyt.set_budget`.
+
+    Raises:
+        ValueError: As :func:`find_budgets` and :func:`mmdyt.set_budget`.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module  # type: ignore[assignment]
+    budgets = find_budgets(model, checkpoint)
+    return set_budget(model, rate=rate, capacity=capacity, budgets=budgets)

@@ -1,0 +1,83 @@
+"""Open the dispatchers first, and close them to the target rate while they train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from mmdyt.checks import check_number
+from mmdyt.models.dispatchers import TokenDispatcher
+from mmdyt.models.utils import dispatched_layers
+from mmdyt.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RateScheduleHook(Hook):
+    """Move the target of the rate loss linearly to ``model.dyt.target_rate``, and stay there.
+
+    At the start every token is active: adapters and heads learn on the features
+    of the whole backbone before dispatchers take tokens away, which short
+    trainings need. The target depends on the progress alone, so that a resumed
+    run goes on with that of an uninterrupted one. It is logged as
+    ``target_rate``.
+
+    Args:
+        begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
+        end (float): Share of the training after which the target is
+            ``model.dyt.target_rate``, in (0, 1]. Defaults to 0.75.
+        bias (float): What the biases of all dispatchers start from; at 5 some
+            99 % of the tokens are active. Defaults to 5.0.
+
+    Raises:
+        ValueError: If ``begin`` or ``end`` is outside (0, 1], or ``bias`` is not
+            finite.
+    """
+
+    def __init__(self, begin: float = 1.0, end: float = 0.75, bias: float = 5.0) -> None:
+        check_number("custom_hooks RateScheduleHook.begin", begin, "(0, 1]")
+        check_number("custom_hooks RateScheduleHook.end", end, "(0, 1]")
+        check_number("custom_hooks RateScheduleHook.bias", bias, "(-inf, inf)")
+        self.begin = begin
+        self.end = end
+        self.bias = bias
+
+    def before_train(self, runner) -> None:
+        """Open the dispatchers, unless the run goes on from a checkpoint.
+
+        Raises:
+            ValueError: If the model has no learned dispatcher.
+        """
+        dispatchers = _learned(runner.model)
+        if not dispatchers:
+            raise ValueError(
+                f"custom_hooks has a RateScheduleHook, but {type(runner.model).__name__} has no "
+                "learned dispatcher: remove the hook, or set model.backbone.dispatch and a "
+                "dispatcher such as mmdyt.TokenDispatcher"
+            )
+        self.goal = _unwrapped(runner.model).objective.target_rate
+        if runner.iter == 0:
+            with torch.no_grad():
+                for dispatcher in dispatchers:
+                    dispatcher.proj.bias.fill_(self.bias)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Set and log the target of this iteration."""
+        progress = min(runner.iter / max(self.end * runner.max_iters, 1), 1)
+        target = self.begin + (self.goal - self.begin) * progress
+        model = _unwrapped(runner.model)
+        model.objective = replace(model.objective, target_rate=target)
+        runner.message_hub.update_scalar("train/target_rate", target)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _learned(model: nn.Module) -> list[TokenDispatcher]:
+    """The dispatchers of a model that learn a logit for every token."""
+    dispatchers = [d for layer in dispatched_layers(model) for d in layer.dispatcher.values()]
+    return [each for each in dispatchers if isinstance(each, TokenDispatcher)]

@@ -1,0 +1,159 @@
+"""Predictions and token maps of own files: what the inferencers of the task libraries share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmdyt.engine.cli import describe
+from mmdyt.evaluation import BackbonePass, CostAccount, flops_of, observe_passes
+from mmdyt.visualization.token_maps import token_maps_of
+
+
+class UnreadableInputError(ValueError):
+    """An input that the pipeline cannot read or decode."""
+
+
+class BaseDyTInferencer(ABC):
+    """Run the inferencer of a task library, and say what the dispatchers did.
+
+    :func:`mmdyt.inferencer` makes one. The library's own inferencer, which reads
+    files and batches them, is the attribute ``host``.
+
+    Args:
+        model: A trained model of mmdyt.
+        test_pipeline: How a sample is read, as the pipeline of a test data set.
+        device: Defaults to ``None``: a GPU where there is one.
+    """
+
+    scope: str
+    # Channel order of what the pipeline loads.
+    loads_rgb = False
+
+    def __init__(
+        self, model: BaseModel, test_pipeline: list[dict], device: str | None = None
+    ) -> None:
+        self.device = device or get_device()
+        self.model: Any = model.to(self.device).eval()
+        self.classes = (getattr(model, "dataset_meta", None) or {}).get("classes")
+        self.account = CostAccount(self.model)
+        loader = dict(dataset=dict(pipeline=test_pipeline))
+        config = Config(dict(model=dict(type=type(model).__name__), test_dataloader=loader))
+        with DefaultScope.overwrite_default_scope(self.scope):
+            self.host: Any = self.build_host(config)
+
+    @abstractmethod
+    def build_host(self, config: Config) -> Any:
+        """Build the library's inferencer around ``self.model``."""
+
+    @abstractmethod
+    def as_result(self, sample: Any) -> dict[str, Any]:
+        """Turn a data sample of the library into a prediction."""
+
+    def __call__(
+        self, inputs: Any, token_maps: bool = False, batch_size: int = 1
+    ) -> list[dict[str, Any]]:
+        """Predict.
+
+        Args:
+            inputs: A path, an image as a ``(H, W, 3)`` uint8 array in BGR (not
+                for video), or a list of these. The path of a folder stands for
+                all its files (not for video).
+            token_maps: Whether to say what the dispatchers did. Inputs then run
+                one by one, so that every number is that of one input. Defaults
+                to ``False``.
+            batch_size: Inputs at once where no token maps are wanted. Defaults
+                to 1.
+
+        Returns:
+            One dict an input. Classification and video:
+
+            - ``pred_scores``: scores of the classes, ``(K,)``
+            - ``pred_label``, ``pred_score``: the best class and its score
+            - ``pred_class``: its name, where the model knows its classes
+
+            Segmentation:
+
+            - ``pred_sem_seg``: class of every pixel, ``(H, W)``, int
+
+            With ``token_maps=True`` also, for ``P`` frames of a video, windows of
+            slide inference, or 1:
+
+            - ``activation_rate``: mean share of active patches, ``None`` of a
+              model without dispatchers
+            - ``gflops``: what was computed for this input
+            - ``token_maps``: active patches by dispatcher, such as ``'mlp 0'``,
+              ``(P, h, w)``, bool
+            - ``images``: what the model saw, ``(P, H, W, 3)``, RGB, uint8
+
+        Raises:
+            UnreadableInputError: If an input is missing or cannot be decoded.
+        """
+        items = self.host._inputs_to_list(_as_text(inputs))
+        results: list[dict[str, Any]] = []
+        with DefaultScope.overwrite_default_scope(self.scope), torch.inference_mode():
+            if not token_maps:
+                for data in self._read(items, batch_size):
+                    results += map(self.as_result, self.host.forward(data))
+                return results
+            for data in self._read(items, 1):
+                with observe_passes(self.model) as passes:
+                    (sample,) = self.host.forward(data)
+                results.append(self.as_result(sample) | self._dispatched(passes))
+        return results
+
+    def _read(self, items: list, batch_size: int) -> Iterator[Any]:
+        batches = self.host.preprocess(items, batch_size=batch_size)
+        while True:
+            try:
+                data = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:  # whatever a decoder raises
+                raise UnreadableInputError(describe(error)) from error
+            yield data
+
+    def scored(self, scores: Any) -> dict[str, Any]:
+        """Prediction of a classifier from its scores, ``(K,)``."""
+        scores = np.asarray(scores, dtype=np.float32)
+        label = int(scores.argmax())
+        result = dict(pred_scores=scores, pred_label=label, pred_score=float(scores[label]))
+        return result if self.classes is None else result | dict(pred_class=self.classes[label])
+
+    def _dispatched(self, passes: list[BackbonePass]) -> dict[str, Any]:
+        maps = [token_maps_of(one.records, one.images.shape[-2:]) for one in passes]
+        joined = {name: np.concatenate([each[name] for each in maps]) for name in maps[0]}
+        rates = [float(mask.mean()) for mask in joined.values()]
+        return dict(
+            activation_rate=sum(rates) / len(rates) if rates else None,
+            gflops=sum(float(flops.sum()) for flops in flops_of(self.account, passes)) / 1e9,
+            token_maps=joined,
+            images=np.concatenate([self._pictures(one.images) for one in passes]),
+        )
+
+    def _pictures(self, images: Tensor) -> NDArray:
+        """Undo the normalisation: ``(P, 3, H, W)`` to ``(P, H, W, 3)``, RGB, uint8."""
+        own = self.model.data_preprocessor
+        if getattr(own, "mean", None) is not None:
+            images = images * own.std.view(1, 3, 1, 1) + own.mean.view(1, 3, 1, 1)
+        flips = getattr(own, "channel_conversion", None) or getattr(own, "to_rgb", False)
+        if self.loads_rgb == bool(flips):
+            images = images.flip(1)
+        return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _as_text(inputs: Any) -> Any:
+    if isinstance(inputs, (list, tuple)):
+        return [_as_text(one) for one in inputs]
+    return fspath(inputs) if isinstance(inputs, PathLike) else inputs

@@ -1,0 +1,166 @@
+"""One page about one run, or about several that are to be compared."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mmdyt.engine.cli import describe
+from mmdyt.engine.provenance import versions
+from mmdyt.engine.run_pictures import confusion, load_run, read_budgets, token_maps
+from mmdyt.engine.work_dir import FinishedRun, find_runs
+from mmdyt.evaluation.summary import layer_rates
+from mmdyt.fileio import atomic_path
+from mmdyt.visualization.curves import TASK_LOSS, draw_curves, read_scalars
+from mmdyt.visualization.report_page import draw_confusion, figure_uri, render_page, viewer_data
+from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
+
+MOST_DETAILED = 6  # runs whose models are loaded for pictures
+MOST_CURVES = 12
+RATE, GFLOPS = "dispatch/activation_rate", "dispatch/gflops"
+CURVES = {
+    TASK_LOSS: (
+        "Training loss of the task",
+        "The term that all methods have. DyT's whole loss adds those of the complete model, of "
+        "distillation and of the rate.",
+    ),
+    "activation_rate": ("Activation rate in training", ""),
+}
+
+
+def write_report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Write a self-contained page of HTML about finished runs.
+
+    It has a table, accuracy over GFLOPs, curves and rates per layer; for up to six
+    runs also token maps of test images, the confusion matrix of classifiers, config
+    and versions. Models are loaded for that, on the CPU.
+
+    Args:
+        folders: Work dirs, or folders of suites and demos, whose runs are found.
+        out: The file. Defaults to ``None``: ``report.html`` in the first folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        FileNotFoundError: As :func:`mmdyt.engine.work_dir.find_runs`.
+        ValueError: As there: a run that was never tested has no page.
+    """
+    runs = find_runs(folders)
+    out = Path(out or Path(folders[0]) / "report.html")
+    detailed = runs if len(runs) <= MOST_DETAILED else []
+    note = "" if detailed else f"{len(runs)} runs: name up to {MOST_DETAILED} for their token maps."
+    page = render_page(
+        title=runs[0].name if len(runs) == 1 else ", ".join(map(str, folders)),
+        **_table(runs),
+        figures=[
+            dict(title=title, note=text, uri=figure_uri(figure))
+            for title, text, figure in _figures(runs)
+        ],
+        runs=list(map(_details, detailed)),
+        note=note,
+    )
+    with atomic_path(out) as path:
+        path.write_text(page, encoding="utf-8")
+    return out
+
+
+def _table(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+    metrics = list(dict.fromkeys(run.main_metric for run in runs))
+    columns = {name: name for name in metrics} | {GFLOPS: "GFLOPs", RATE: "activation rate"}
+    rows = []
+    for run in runs:
+        values = [run.metrics.get(name) for name in columns]
+        trained = run.record.get("params", {}).get("trainable")
+        cells = ["-" if value is None else f"{value:.4g}" for value in values]
+        rows.append(dict(name=run.name, cells=[*cells, f"{trained:,}" if trained else "-"]))
+    return dict(columns=[*columns.values(), "trained parameters"], rows=rows)
+
+
+def _figures(runs: Sequence[FinishedRun]) -> Iterator[tuple[str, str, Figure]]:
+    """Titles, notes and figures of what all runs have to show."""
+    by_method: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        by_method.setdefault(run.method if len(runs) > MOST_DETAILED else run.name, []).append(run)
+    metric = runs[0].main_metric
+    points, groups = {}, {}
+    for name, members in by_method.items():
+        chosen = [run.metrics for run in members if {GFLOPS, metric} <= run.metrics.keys()]
+        if chosen:
+            points[name] = tuple(
+                statistics.mean(one[key] for one in chosen) for key in (GFLOPS, metric)
+            )
+            groups[name] = "with dispatch" if RATE in chosen[0] else "without dispatch"
+        for point in read_budgets(members[0].work_dir):
+            if point.keys() >= {"gflops", "accuracy"}:
+                title = f"{name} at a rate of {point.get('rate', 0):.2f}"
+                points[title] = (point["gflops"], point["accuracy"])
+                groups[title] = f"{name}, budgets"
+    if points:
+        note = "Mean of a method's runs." if len(runs) > MOST_DETAILED else ""
+        figure = draw_accuracy_cost(points, groups, metric=metric)
+        yield "Accuracy over cost", note, figure
+    rates = {
+        name: found
+        for name, members in by_method.items()
+        if (found := [r for run in members if (r := layer_rates(dict(metrics=run.metrics)))])
+    }
+    targets = {
+        name: run.config.model.get("dyt", {}).get("target_rate", 0.5)
+        for name, (run, *_) in by_method.items()
+        if name in rates and "dyt" in run.config.model
+    }
+    if rates:
+        note = "Dotted: the target of the training."
+        yield "Activation rate by layer", note, draw_rates_by_layer(rates, targets)
+    if len(runs) <= MOST_CURVES:
+        yield from _curves(runs, metric)
+
+
+def _curves(runs: Sequence[FinishedRun], metric: str) -> Iterator[tuple[str, str, Figure]]:
+    logs = {}
+    for run in runs:
+        if any(run.work_dir.glob("*/vis_data/scalars.json")):  # a test alone leaves none
+            logs[run.name] = read_scalars(run.work_dir)
+    for key, (title, note) in {**CURVES, metric: (f"{metric} while training", "")}.items():
+        if any(key in entry for log in logs.values() for entry in log):
+            yield title, note, draw_curves(logs, {key: ""})
+
+
+def _details(run: FinishedRun) -> dict[str, Any]:
+    """Load a run's model, and show what it does with test images."""
+    found: dict[str, Any] = dict(viewer=None, confusion=None, checkpoint=None, problems=[])
+    budgets = read_budgets(run.work_dir)
+    try:
+        model, dataset, checkpoint = load_run(run)
+        found["checkpoint"] = checkpoint.name
+        counted = confusion(model, dataset, f"Testing {run.name}")
+        if counted:
+            uri = figure_uri(draw_confusion(counted["matrix"], counted["classes"]))
+            found["confusion"] = dict(uri=uri, note=counted["images"])
+        if maps := token_maps(model, dataset, budgets):
+            names = [_budget_name(point) for point in budgets] or ["as trained"]
+            start = min(range(len(budgets)), key=lambda i: abs(budgets[i]["shift"]), default=0)
+            found["viewer"] = viewer_data(maps, names) | dict(start=start)
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
+        # Data or weights may have moved; what the run left is shown all the same.
+        found["problems"].append(f"Not all pictures can be made: {describe(error)}")
+    record = run.record
+    recorded = {**record.get("versions", {}), **record.get("host", {})}
+    note = {"": "the run recorded none; those of this page"}
+    return found | dict(
+        name=run.name,
+        work_dir=str(run.work_dir),
+        metrics={name: f"{value:.6g}" for name, value in sorted(run.metrics.items())},
+        versions=recorded or note | versions(),
+        config=run.config.pretty_text,
+    )
+
+
+def _budget_name(point: dict[str, float]) -> str:
+    parts = (("rate", "rate {:.2f}"), ("gflops", "{:.4g} GFLOPs"), ("accuracy", "accuracy {:.2f}"))
+    return ", ".join(form.format(point[key]) for key, form in parts if key in point)

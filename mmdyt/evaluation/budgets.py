@@ -1,0 +1,58 @@
+"""Find the shifts of the dispatchers' logits that cost what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Point = dict[str, Any]
+
+EXTREME = 64.0  # shifts beyond the logits of trained dispatchers
+TOLERANCE = 0.005  # of what dispatch can save
+MAX_HALVINGS = 20
+
+
+def calibrate(
+    measure: Callable[[float], Point], num_points: int, tell: Callable[[int], object]
+) -> list[Point]:
+    """Bisect for shifts that divide what dispatch can save into equal parts.
+
+    The least and the most that the model can cost are measured first; the points
+    then lie at 10 % to 90 % of the way. What one search has measured narrows the
+    next one down.
+
+    Args:
+        measure: Runs the model with a shift of all logits; the point that it
+            returns has at least ``shift`` and ``gflops``.
+        num_points: How many points to find, at least 2.
+        tell: Called with the number of points that are found, after each
+            measurement.
+
+    Returns:
+        The points, by ascending shift.
+
+    Raises:
+        ValueError: If the cost does not depend on the shift.
+    """
+    seen = [measure(-EXTREME), measure(EXTREME)]
+    floor, most = seen[0]["gflops"], seen[1]["gflops"]
+    if not floor < most:
+        raise ValueError(
+            f"the model costs {floor:.4g} GFLOPs whatever its dispatchers decide: there is no "
+            "budget to choose"
+        )
+    found: list[Point] = []
+    for index in range(num_points):
+        target = floor + (0.1 + 0.8 * index / (num_points - 1)) * (most - floor)
+        for _ in range(MAX_HALVINGS):
+            nearest = min(seen, key=lambda point: abs(point["gflops"] - target))
+            if abs(nearest["gflops"] - target) <= TOLERANCE * (most - floor):
+                break
+            low = max(point["shift"] for point in seen if point["gflops"] < target)
+            high = min(point["shift"] for point in seen if point["gflops"] >= target)
+            seen.append(measure((low + high) / 2))
+            tell(len(found))
+        if nearest not in found:
+            found.append(nearest)
+        tell(len(found))
+    return sorted(found, key=lambda point: point["shift"])

@@ -1,0 +1,1 @@
+"""The photo study: tuning a public ViT-S/14 on five small tasks of real photographs."""

@@ -1,0 +1,39 @@
+"""Learning rates of the photo study: train on 800 images, choose on the 200 for validation.
+
+Two tasks, one seed, one grid for all methods, its middle first. ``choose_rates`` writes the best
+to ``learning_rates.py``.
+"""
+
+_base_ = "photo_study.py"
+
+title = "Photo study: learning rates"
+tasks = {
+    "_delete_": True,
+    **{
+        name: dict(
+            title=_base_.tasks[name]["title"],
+            cfg_options={
+                **_base_.tasks[name]["cfg_options"],
+                "train_dataloader.dataset.ann_file": "train800.txt",
+                "test_dataloader.dataset.ann_file": "val200.txt",
+            },
+        )
+        for name in ("sign_digits", "clothing")
+    },
+}
+methods = {
+    "_delete_": True,
+    **{
+        f"{name}-lr{rate:g}": dict(
+            title=f"{_base_.methods[name]['title']}, lr {rate:g}",
+            config=_base_.methods[name]["config"],
+            cfg_options={
+                **_base_.methods[name]["cfg_options"],
+                "optim_wrapper.optimizer.lr": rate,
+            },
+        )
+        for rate in (3e-3, 1e-2, 1e-3, 3e-2)
+        for name in ("linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf")
+    },
+}
+seeds = [0]

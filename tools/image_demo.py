@@ -1,0 +1,146 @@
+"""Predict own images or videos, and draw which patches each layer computed.
+
+Prints prediction, activation rate and GFLOPs of every input, and writes a
+picture of each and ``results.json`` to the output folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import mmdyt
+from mmdyt.engine.cli import tool
+from mmdyt.engine.config_keys import load_config
+from mmdyt.engine.inferencer import UnreadableInputError
+from mmdyt.engine.run_checks import require_checkpoint
+from mmdyt.fileio import atomic_path
+from mmdyt.visualization import describe_prediction, draw_prediction
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"}
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("input", type=Path, help="an image, a video, or a folder of them")
+    parser.add_argument("model", type=Path, help="an adapter file, or the config of a run (.py)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="with a config: an epoch_*.pth or adapter.safetensors"
+    )
+    parser.add_argument("--base", type=Path, help="with an adapter file: its frozen backbone")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/image_demo"), metavar="DIR")
+    parser.add_argument("--device", help="defaults to a GPU where there is one")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, help="overrides of the config: key=value ..."
+    )
+    return parser.parse_args()
+
+
+def find_inputs(path: Path, suffixes: set[str]) -> list[Path]:
+    """List the files to predict.
+
+    Args:
+        path: A file, or a folder, which is searched with its subfolders.
+        suffixes: Those of what the model takes.
+
+    Returns:
+        Paths, sorted.
+
+    Raises:
+        FileNotFoundError: If there is nothing at the path.
+        ValueError: If the model takes no such file, or the folder has none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no image, video or folder at {path}")
+    if path.is_file():
+        if path.suffix.lower() not in suffixes:
+            raise ValueError(f"this model takes {sorted(suffixes)}, got {path}")
+        return [path]
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    if not found:
+        raise ValueError(f"{path} has no file of {sorted(suffixes)}")
+    return found
+
+
+def predict(infer: Any, path: Path, picture: Path) -> dict[str, Any]:
+    """Predict one input, draw it, and give a row of the table."""
+    (result,) = infer(path, token_maps=True)
+    meta = getattr(infer.model, "dataset_meta", None) or {}
+    classes, palette = meta.get("classes"), meta.get("palette")
+    with atomic_path(picture) as file:
+        draw_prediction(result, path.name, classes, palette).savefig(file, dpi=120)
+    return dict(
+        prediction=describe_prediction(result, classes),
+        activation_rate=result["activation_rate"],
+        gflops=result["gflops"],
+        rates={name: float(maps.mean()) for name, maps in result["token_maps"].items()},
+        picture=str(picture),
+    )
+
+
+def print_rows(rows: dict[str, dict[str, Any]]) -> None:
+    """Print one line an input."""
+    table = Table()
+    for column in ("input", "prediction", "activation rate", "GFLOPs"):
+        table.add_column(column, justify="left" if column in ("input", "prediction") else "right")
+    for name, row in rows.items():
+        rate = row["activation_rate"]
+        shown = "-" if rate is None else f"{rate:.3f}"
+        table.add_row(name, row["prediction"], shown, f"{row['gflops']:.4g}")
+    Console().print(table)
+
+
+def report_unreadable(unreadable: dict[str, str], total: int) -> None:
+    """Say which inputs were left out, and stop where nothing was predicted."""
+    if not unreadable:
+        return
+    lines: Sequence[str] = [f"  {name}: {reason}" for name, reason in unreadable.items()]
+    more = [f"  ... and {len(lines) - 10} more"] if len(lines) > 10 else []
+    text = "\n".join([f"{len(unreadable)} of {total} could not be read:", *lines[:10], *more])
+    if len(unreadable) == total:
+        raise ValueError(text)
+    print(text)
+
+
+@tool
+def main() -> None:
+    """Run the demo."""
+    args = parse_args()
+    if args.checkpoint:
+        require_checkpoint(str(args.checkpoint), "--checkpoint")
+    is_config = args.model.suffix == ".py"
+    if args.cfg_options and not is_config:
+        raise ValueError(f"--cfg-options needs a config, got {args.model}")
+    source = load_config(str(args.model), args.cfg_options) if is_config else args.model
+    infer = mmdyt.inferencer(source, args.checkpoint, base=args.base, device=args.device)
+    if is_config and args.checkpoint is None:
+        print("No --checkpoint: adapters, dispatchers and head are untrained.")
+    inputs = find_inputs(args.input, VIDEOS if infer.scope == "mmaction" else IMAGES)
+    folder = args.input if args.input.is_dir() else args.input.parent
+    rows: dict[str, dict[str, Any]] = {}
+    unreadable: dict[str, str] = {}
+    for path in track(inputs, "Predicting", transient=True):
+        name = str(path.relative_to(folder))
+        try:
+            rows[name] = predict(infer, path, args.out / f"{name}.png")
+        except UnreadableInputError as error:
+            unreadable[name] = str(error).splitlines()[0]
+    report_unreadable(unreadable, len(inputs))
+    print_rows(rows)
+    with atomic_path(args.out / "results.json") as file:
+        file.write_text(json.dumps(dict(results=rows, unreadable=unreadable), indent=2))
+    print(f"{len(rows)} predicted, {len(unreadable)} unreadable; pictures: {args.out}")
+
+
+if __name__ == "__main__":
+    main()
