@@ -1,7 +1,7 @@
 # make demo | demo-video | demo-seg | demo-det | study-report | study | test | test-long |
-#      test-faults | test-slurm | test-det | test-classic | lint | docs | pretrain | clean |
-#      photo-weights | study-photo | study-photo-report
-# PYTHON is the interpreter that makes .venv (3.10 - 3.12).
+#      test-faults | test-slurm | test-det | test-classic | dist-test | lint | docs | pretrain |
+#      photo-weights | study-photo | study-photo-report | clean
+# PYTHON is the interpreter that makes .venv (3.10 - 3.13).
 PYTHON ?= python3
 VENV ?= .venv
 STACK ?= mminstall
@@ -20,12 +20,12 @@ NANO := $(STUDY)/assets/vit-nano-p7_fashion-mnist-28px.safetensors
 NANO_PRETRAIN := $(STUDY)/configs/pretrain/vit-nano-p7_fashion-mnist-28px.py
 
 .PHONY: install demo demo-video demo-seg demo-det study study-report test test-long \
-    test-faults test-slurm test-det test-classic lint docs pretrain clean \
+    test-faults test-slurm test-det test-classic dist-test lint docs pretrain clean \
     photo-weights study-photo study-photo-report
 install: $(STAMP)
 
 # uv is ten times as fast; where it cannot be had, pip does the same.
-$(STAMP): setup.py requirements/runtime.txt $(BUILD) $(REQUIREMENTS)
+$(STAMP): setup.py requirements/runtime.txt requirements/openmmlab.txt $(BUILD) $(REQUIREMENTS)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the stack into $(VENV); this takes one to five minutes."
 	if $(PY) -m pip install -q uv; then install="$(VENV)/bin/uv pip install -q --python $(PY)"; \
@@ -74,6 +74,10 @@ test-slurm: install
 # The same suite on torch 2.1; compiles mmcv (minutes to half an hour). Needs Python 3.10 or 3.11.
 test-classic:
 	$(MAKE) test STACK=mminstall-classic VENV=.venv-classic
+
+# The sdist, the wheel from it, and a demo's first epoch with that in a fresh environment.
+dist-test: install
+	tests/dist_test.sh $(PY)
 
 lint: install
 	$(PY) -m ruff check .

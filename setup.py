@@ -11,9 +11,14 @@ SHIPPED = ("configs", "tools", "assets")
 
 
 def requirements(name: str) -> list[str]:
-    lines = (HERE / "requirements" / f"{name}.txt").read_text().splitlines()
-    stripped = (line.split("#")[0].strip() for line in lines)
-    return [line for line in stripped if line]
+    found: list[str] = []
+    for line in (HERE / "requirements" / f"{name}.txt").read_text().splitlines():
+        line = line.split("#")[0].strip()
+        if line.startswith("-r "):
+            found += requirements(line.removeprefix("-r ").removesuffix(".txt"))
+        elif line:
+            found.append(line)
+    return found
 
 
 def version() -> str:
@@ -67,6 +72,7 @@ setup(
     install_requires=requirements("runtime"),
     extras_require={
         "mm": requirements("mminstall"),
+        "mm-latest": requirements("mminstall-latest"),
         "tests": requirements("tests"),
         "deploy": requirements("deploy"),
         "sweep": requirements("sweep"),

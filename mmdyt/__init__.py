@@ -3,9 +3,8 @@
 import importlib
 from importlib.util import find_spec
 
-from mmengine.config.utils import MODULE2PACKAGE
-
 from mmdyt.compat import heal_mmcv_ops
+from mmdyt.package_files import serve_config_bases
 
 __version__ = "0.1.0"
 
@@ -21,8 +20,7 @@ LAZY = {
 
 __all__ = ["__version__", *LAZY]
 
-MODULE2PACKAGE["mmdyt"] = "mmdyt"  # _base_ = "mmdyt::image/digits/vit-mini_dyt_digits.py"
-
+serve_config_bases()
 if find_spec("mmdet") is not None:
     heal_mmcv_ops()
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
+
 PACKAGE = Path(__file__).parent
-MIM = PACKAGE / ".mim"  # where setup.py puts them; a checkout has them beside the package
+# setup.py puts them there; in a checkout that was never installed they lie beside the package.
+ROOT = PACKAGE / ".mim" if (PACKAGE / ".mim").is_dir() else PACKAGE.parent
+PREFIX = f"{PACKAGE.name}::"
 
 
 def package_file(path: str | Path) -> Path:
@@ -20,5 +25,23 @@ def package_file(path: str | Path) -> Path:
         with mmdyt; otherwise that of the file that does.
     """
     path = Path(path).expanduser()
-    shipped = (MIM if MIM.is_dir() else PACKAGE.parent) / path
+    shipped = ROOT / path
     return shipped if shipped.exists() and not path.exists() else path
+
+
+def serve_config_bases() -> None:
+    """Let ``_base_ = 'mmdyt::...'`` name a config that comes with mmdyt.
+
+    ``import mmdyt`` does it. mmengine alone would build what such a base holds in
+    the scope ``mmdyt``, where nothing of mmpretrain, mmsegmentation or mmaction2 is
+    found; our configs are those of their ``default_scope``.
+    """
+    MODULE2PACKAGE[PACKAGE.name] = PACKAGE.name
+    of_others = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):
+            return str(ROOT / "configs" / cfg_path.removeprefix(PREFIX)), None
+        return of_others(cfg_path, filename)
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)

@@ -84,16 +84,16 @@ def test_the_config_of_the_quick_start_trains_on_folders(tmp_path, monkeypatch):
     config.write_text(text)
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(
-        dict(work_dir=str(tmp_path), log_level="ERROR", train_cfg=dict(max_epochs=1, val_begin=1))
+        dict(work_dir=str(tmp_path), log_level="ERROR", train_cfg=dict(max_epochs=6, val_interval=6))
     )
-    cfg.param_scheduler = None
-    cfg.train_cfg.val_interval = 1
     metrics: dict = {}
     runner = Runner.from_cfg(cfg)
     runner.train()
     metrics = runner.val_loop.run()
     assert runner.model.head.fc.out_features == 2 and runner.model.objective.target_rate == 0.7
     assert metrics["accuracy/top1"] in (0, 50, 100) and "dispatch/gflops" in metrics
+    # Two images make one iteration an epoch, and the learning rate rises all the same.
+    assert runner.optim_wrapper.get_lr()["lr"][0] > 0.9e-3
 
 
 def test_the_configs_of_the_config_guide_resolve(tmp_path):

@@ -7,12 +7,11 @@ from tests.conftest import REPO
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"mmdyt", "mmdyt.compat"},  # repairs come before anything is imported
+    {"mmdyt", "mmdyt.compat", "mmdyt.package_files"},  # repairs come before anything is imported
     {
         "mmdyt.checks",
         "mmdyt.fileio",
         "mmdyt.ops",
-        "mmdyt.package_files",
         "mmdyt.registry",
         "mmdyt.structures",
         "mmdyt.weights_only",

@@ -204,3 +204,17 @@ def test_missing_data_folder_is_named_before_training(digits_cfg):
     digits_cfg.train_dataloader.dataset.data_root = "no/such/folder"
     with pytest.raises(FileNotFoundError, match="no/such/folder"):
         Runner.from_cfg(digits_cfg).train()
+
+
+def test_a_warm_up_of_one_iteration_is_refused(digits_cfg):
+    """Two epochs of one iteration rise to the full rate; one would stay at the first step's."""
+    digits_cfg.train_dataloader.batch_size = 40
+    digits_cfg.train_cfg.max_epochs = 3
+    digits_cfg.val_cfg = digits_cfg.val_dataloader = digits_cfg.val_evaluator = None
+    runner = Runner.from_cfg(digits_cfg)
+    runner.train()
+    assert runner.optim_wrapper.get_lr()["lr"][0] > 0.9e-3
+    digits_cfg.param_scheduler[0].end = 1
+    digits_cfg.experiment_name = "one_iteration"
+    with pytest.raises(ValueError, match=r"param_scheduler\.0 \(LinearLR\) covers one iteration"):
+        Runner.from_cfg(digits_cfg).train()

@@ -7,9 +7,10 @@ _base_ = [
     "../../_base_/default_runtime.py",
 ]
 
-# 10 epochs instead of 100, so that four methods fit into minutes on two cores.
+# 10 epochs instead of 100, so that four methods fit into minutes on two cores. Two of warm-up:
+# the first of its iterations has next to no learning rate, and few images make one an epoch.
 max_epochs = 10
-warmup_epochs = 1
+warmup_epochs = 2
 param_scheduler = [
     dict(**_base_.warmup, end=warmup_epochs),
     dict(**_base_.cosine, begin=warmup_epochs, end=max_epochs),

@@ -7,9 +7,21 @@ from typing import Any
 import mmengine.dist as dist
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import LinearParamScheduler
 
 from mmdyt.datasets.preflight import find_problems, report
 from mmdyt.registry import HOOKS
+
+
+def _check_warmup(schedulers: list) -> None:
+    for index, scheduler in enumerate(schedulers):
+        if isinstance(scheduler, LinearParamScheduler) and scheduler.total_iters == 0:
+            unit = "epoch" if scheduler.by_epoch else "iteration"
+            raise ValueError(
+                f"param_scheduler.{index} ({type(scheduler).__name__}) covers one {unit} of this "
+                f"training set and would stay at start_factor={scheduler.start_factor}: raise its "
+                f"end, or lower train_dataloader.batch_size"
+            )
 
 
 @HOOKS.register_module()
@@ -22,6 +34,9 @@ class PreflightHook(Hook):
     only, and a test its test set. Images, segmentation masks and videos are
     decoded on all cores; this costs about a second for 1,000 images on a local
     disk. Videos that ``dataset.max_unreadable_share`` allows are only logged.
+
+    A warm-up that comes out at one iteration, as that of one epoch does for few
+    images, is refused too: mmengine's ``LinearLR`` would never leave its start.
 
     Args:
         max_decode (int): How many samples of a data set are decoded at most,
@@ -36,11 +51,13 @@ class PreflightHook(Hook):
         self.has_checked = False
 
     def before_train(self, runner) -> None:
-        """Check the data sets that the training will read.
+        """Check the data sets that the training will read, and the warm-up over them.
 
         Raises:
             ValueError: With every problem, up to 20 in full.
         """
+        schedulers = runner.param_schedulers
+        _check_warmup(schedulers if isinstance(schedulers, list) else [])
         loaders = {"train_dataloader": runner.train_dataloader}
         if runner.val_loop is not None:
             loaders["val_dataloader"] = runner.val_dataloader
