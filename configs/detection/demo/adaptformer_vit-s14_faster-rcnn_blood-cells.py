@@ -1,5 +1,10 @@
 """AdaptFormer on blood cells: the adapters of DyT, every token computed."""
 
-_base_ = "dyt_vit-s14_faster-rcnn_blood-cells.py"
+_base_ = "linear_vit-s14_faster-rcnn_blood-cells.py"
 
-model = dict(backbone=dict(dispatch=None), dyt=None)
+model = dict(
+    backbone=dict(
+        adapter=dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=64, scale=1.0, drop_rate=0.1)
+    ),
+    tuning="peft",
+)
