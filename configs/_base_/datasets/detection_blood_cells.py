@@ -1,4 +1,4 @@
-"""Blood cells (BCCD): boxes of 3 classes in 364 photographs, resized to 160 x 120.
+"""Blood cells (BCCD): boxes of 3 classes in 364 photographs, resized to 224 x 168.
 
 The photographs are those of a clone of Shenggan/BCCD_Dataset in ``data``;
 ``tools/dataset_converters/voc_to_coco.py`` makes the lists from its XML. Training is
@@ -15,7 +15,7 @@ photographs = dict(
     data_prefix=dict(img="BCCD_Dataset/BCCD/JPEGImages/"),
     metainfo=metainfo,
 )
-resize = dict(type="Resize", scale=(160, 120), keep_ratio=True)
+resize = dict(type="Resize", scale=(224, 168), keep_ratio=True)
 boxes = dict(type="LoadAnnotations", with_bbox=True)
 train_dataloader = dict(
     batch_size=2,

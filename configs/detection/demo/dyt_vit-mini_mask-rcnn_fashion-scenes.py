@@ -1,14 +1,6 @@
-"""DyT (MLP dispatch, r = 0.5) with Mask R-CNN on composed scenes; ``make demo-det`` runs it."""
+"""DyT (MLP dispatch, r = 0.5) on composed scenes; ``make demo-det`` runs it."""
 
-_base_ = [
-    "../../_base_/models/detection_mask-rcnn_vit-mini-p4.py",
-    "../../_base_/datasets/detection_fashion_scenes.py",
-    "../../_base_/schedules/detection_demo.py",
-    "../../_base_/detection_runtime.py",
-]
+_base_ = "adaptformer_vit-mini_mask-rcnn_fashion-scenes.py"
 
-model = dict(test_cfg=dict(rcnn=dict(max_per_img=20)))
-log_processor = dict(by_epoch=False)
-default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=50, max_keep_ckpts=1), logger=dict(interval=10)
-)
+model = dict(backbone=dict(dispatch="mlp"), dyt=dict(target_rate=0.5, rate_weight=2.0))
+custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]

@@ -1,5 +1,0 @@
-"""AdaptFormer on blood cells: the adapters of DyT, every token computed."""
-
-_base_ = "dyt_vit-mini_faster-rcnn_blood-cells.py"
-
-model = dict(backbone=dict(dispatch=None), dyt=None)
