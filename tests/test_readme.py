@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 

@@ -6,6 +6,7 @@ Windows save FLOPs at 1,024 px; this shows what they do to memory.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import torch
 from mmengine.registry import init_default_scope
@@ -41,7 +42,7 @@ def main() -> None:
             model.train()
             image = torch.randn(1, 3, pixels, pixels, device=args.device)
             with collect_dispatch(model):
-                kept.append(saved_activations(model, lambda: model(image))[1])
+                kept.append(saved_activations(model, partial(model, image))[1])
         table.add_row(f"{pixels} px", *(f"{mebibytes:,.0f}" for mebibytes in kept))
     Console().print(table)
 
