@@ -14,8 +14,8 @@ from mmdyt.visualization.token_maps import (
 )
 
 __all__ = [
-    "draw_budget_curve",
     "describe_prediction",
+    "draw_budget_curve",
     "draw_curves",
     "draw_det_panel",
     "draw_prediction",
