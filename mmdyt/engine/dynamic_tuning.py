@@ -47,7 +47,7 @@ def dynamic_tuning(
     dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
     dyt: dict | None = None,
     tuning: str = "peft",
-    pretrained: bool | str = False,
+    pretrained: bool | str | PathLike = False,
     **backbone: Any,
 ) -> BaseModel:
     """Make a classifier with adapters and token dispatch of a plain one.
@@ -103,7 +103,7 @@ def dynamic_tuning(
     config, pipeline, weights, name = _read(model)
     if pretrained is True and weights is None:
         raise ValueError(f"mmpretrain names no weights for {name}: give pretrained=PATH_OR_URL")
-    checkpoint = weights if pretrained is True else pretrained or None
+    checkpoint = weights if pretrained is True else str(pretrained) if pretrained else None
     with DefaultScope.overwrite_default_scope(SCOPE):
         host = _require_supported(config, name)
         source = config["backbone"]

@@ -1,4 +1,4 @@
-"""Keep mmengine's reports on every parameter from the terminal."""
+"""Keep mmengine's reports on every parameter from terminal and log."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from mmengine.logging import MMLogger
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let mmengine's logger show errors only, for a while.
+    """Let mmengine's logger show errors only, and write no file, for a while.
 
-    It reports how every parameter was initialised, and warns that a plain
-    checkpoint has no adapters.
+    It reports how every parameter was initialised, straight into the log file of
+    a run that may be over, and warns that a plain checkpoint has no adapters.
     """
     logger = MMLogger.get_current_instance()
-    level = logger.level
+    level, handlers = logger.level, logger.handlers
     logger.setLevel(logging.ERROR)
+    logger.handlers = [one for one in handlers if not isinstance(one, logging.FileHandler)]
     try:
         yield
     finally:
         logger.setLevel(level)
+        logger.handlers = handlers

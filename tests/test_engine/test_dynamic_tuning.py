@@ -103,7 +103,7 @@ def test_names_configs_and_weights_of_the_zoo(tmp_path):
     kept = mmdyt.dynamic_tuning("deit-tiny_4xb256_in1k", pretrained=str(file))
     images = torch.randn(1, 3, 224, 224)
     torch.testing.assert_close(scores(kept, images), source(images), atol=1e-4, rtol=1e-4)
-    tuned = mmdyt.dynamic_tuning("deit-tiny_4xb256_in1k", 7, pretrained=str(file))
+    tuned = mmdyt.dynamic_tuning("deit-tiny_4xb256_in1k", 7, pretrained=file)
     randomise_adapters(tuned)
     mmdyt.save_adapter(tuned, tmp_path / "adapter.safetensors")
     again = mmdyt.load_adapter(tmp_path / "adapter.safetensors")
