@@ -41,6 +41,7 @@ def test_a_sweep_outlives_killed_workers_and_failing_runs(suite, tmp_path):
     assert sweep.returncode == 1, output
     assert "4 runs (4 missing)" in output
     assert "2 done, 2 failed, 0 left" in output
+    assert f"Page: {out}/report.html" in output and (out / "report.html").is_file()
 
     fine, killed = record(out, "fine"), record(out, "killed-once")
     assert killed["status"] == "done" and killed["metrics"] == fine["metrics"]
