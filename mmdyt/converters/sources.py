@@ -38,7 +38,7 @@ def read_source(path: str | Path, kind: str) -> dict[str, Tensor]:
         path: A ``.npz`` for ``'augreg_npz'``, otherwise a ``.safetensors`` file
             or one of ``torch.save``: a state dict, bare or under ``'model'`` or
             ``'state_dict'``; for ``'hf'`` also an ``.onnx``.
-        kind: A key of :data:`mmdyt.converters.FORMATS`.
+        kind: A key of ``mmdyt.converters.FORMATS``.
 
     Raises:
         FileNotFoundError: If there is no such file.

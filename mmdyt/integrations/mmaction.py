@@ -96,9 +96,9 @@ class AttentivePoolHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Initialise the classifier; the pool is initialised when it is built."""
-        super().init_weights()
+        """Draw the classifier, before ``init_cfg`` has its say; the pool is drawn when built."""
         normal_init(self.fc_cls, std=self.init_std)
+        super().init_weights()
 
     def forward(self, feats: Tensor | tuple[Tensor], num_segs: int, **kwargs) -> Tensor:
         """Compute class scores.

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import Runner
@@ -294,6 +295,7 @@ def test_init_recognizer_takes_an_adapter_file(cfg, tmp_path):
 
 
 def test_the_heads_classifier_starts_small(cfg):
+    MMLogger.get_instance("a logger whose file is not closed")
     head = MODELS.build(cfg.model.cls_head)
     head.init_weights()
     assert head.fc_cls.weight.std().item() == pytest.approx(0.01, rel=0.3)
