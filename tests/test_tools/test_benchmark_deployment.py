@@ -37,3 +37,4 @@ def test_every_model_is_timed_in_every_runtime(tmp_path, run_main, monkeypatch, 
             assert row["ideal"] == pytest.approx(gflops["dense"] / row["gflops"])
             assert (row["clock"] is not None) == row["model"].startswith("DyT")
             assert row["seconds"]["median"] > 0
+            assert row["held_mib"] is not None

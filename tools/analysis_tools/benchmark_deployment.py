@@ -45,7 +45,7 @@ from mmdyt.engine.deployment import (
     write_onnx,
 )
 from mmdyt.evaluation import CostAccount
-from mmdyt.evaluation.timing import Spread, peak_memory, time_alternately
+from mmdyt.evaluation.timing import Spread, held_memory, peak_memory, time_alternately
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch, dispatched_layers, pack_linears, set_capacity
 
@@ -79,7 +79,9 @@ class Row:
         ideal: Gain over the dense model that the FLOPs allow.
         clock: Gain that the clock allows, ``None`` without dispatch.
         gain: Measured gain over the runtime's dense model, round by round.
-        peak_mib: Memory at the peak beyond what is there before the call.
+        held_mib: Memory that the opened model holds after a batch of two.
+        peak_mib: Memory at the peak of a call beyond what is there before it; runtimes
+            that keep their working memory have none.
     """
 
     runtime: str
@@ -89,6 +91,7 @@ class Row:
     ideal: float
     clock: float | None
     gain: Spread
+    held_mib: float | None
     peak_mib: float | None
 
 
@@ -116,7 +119,7 @@ def parse_args() -> argparse.Namespace:
     if not 0 < args.rate < 1:
         parser.error(f"--rate must be inside (0, 1), got {args.rate}")
     if args.quick:
-        args.arch, args.rounds, args.seconds = "deit-small", 10, 25
+        args.arch, args.rounds, args.seconds = "deit-small", 10, 15
     return args
 
 
@@ -156,22 +159,40 @@ def _width(backbone: dict) -> int:
 
 def functions_of(
     model: nn.Module, example: Tensor, name: str, args: argparse.Namespace, folder: Path
-) -> dict[str, Function]:
-    """Prepare a function of tensors for every runtime."""
-    functions: dict[str, Any] = {}
-    if "torch" in args.runtimes:
-        functions["torch"] = model
-    if "torch, packed" in args.runtimes:  # copied before a trace leaves its tensors in ToMe's sizes
-        functions["torch, packed"] = copy.deepcopy(model)
-        pack_linears(functions["torch, packed"])
-    others = {"onnxruntime": run_onnxruntime, "OpenVINO": run_openvino}
-    if wanted := [runtime for runtime in others if runtime in args.runtimes]:
-        file = folder / f"{name}.onnx"
-        write_onnx(trace(model, example), file)
-        for runtime in wanted:
-            functions[runtime] = others[runtime](file, torch.get_num_threads())
-        file.unlink()
-    return functions
+) -> tuple[dict[str, Function], dict[str, float | None]]:
+    """Prepare a function of tensors for every runtime, and say how many MiB each holds."""
+    file, threads = folder / f"{name}.onnx", torch.get_num_threads()
+    makers: dict[str, Callable[[], Function]] = {
+        "torch": lambda: model,
+        "torch, packed": lambda: packed(model),
+        "onnxruntime": lambda: run_onnxruntime(file, threads),
+        "OpenVINO": lambda: run_openvino(file, threads),
+    }
+    functions: dict[str, Function] = {}
+    held: dict[str, float | None] = {}
+    for runtime in [name for name in RUNTIMES if name in args.runtimes]:
+        if "torch" not in runtime and not file.exists():
+            # After the copy of the packed model: a trace leaves its tensors in ToMe's sizes.
+            write_onnx(trace(model, example), file)
+        functions[runtime], held[runtime] = held_memory(partial(used, makers[runtime], example))
+    if "torch" in held:  # whose weights are there already
+        held["torch"] = sum(param.nbytes for param in model.parameters()) / 2**20
+    file.unlink(missing_ok=True)
+    return functions, held
+
+
+def packed(model: nn.Module) -> nn.Module:
+    """Copy a model and pack its linear layers."""
+    copied = copy.deepcopy(model)
+    pack_linears(copied)
+    return copied
+
+
+def used(make: Callable[[], Function], example: Tensor) -> Function:
+    """Make a function and call it once, as some runtimes take their memory only then."""
+    function = make()
+    function(example)
+    return function
 
 
 def flops_of(models: dict[str, nn.Module], images: Tensor) -> dict[str, float]:
@@ -186,6 +207,7 @@ def flops_of(models: dict[str, nn.Module], images: Tensor) -> dict[str, float]:
 
 def time_batch(
     functions: dict[str, dict[str, Function]],
+    held: dict[str, dict[str, float | None]],
     mlps: dict[str, Function],
     images: Tensor,
     flops: dict[str, float],
@@ -196,6 +218,7 @@ def time_batch(
 
     Args:
         functions: By model and runtime.
+        held: MiB that they hold, likewise.
         mlps: The MLPs by runtime.
         images: ``(B, 3, H, W)``.
         flops: By model.
@@ -226,6 +249,7 @@ def time_batch(
                     ideal=flops[DENSE] / flops[model],
                     clock=clock if model in (DYNAMIC, CAPACITY) else None,
                     gain=Spread.of([d / o for d, o in zip(dense, own)]),
+                    held_mib=held[model][runtime],
                     peak_mib=peak_memory(calls[f"{model}|{runtime}"]),
                 )
             )
@@ -236,7 +260,7 @@ def print_rows(title: str, rows: list[Row]) -> Table:
     """Make the table of one batch size."""
     table = Table(title=title)
     heads = ("runtime", "model", "GFLOPs", "ms", "gain over its dense", "ideal", "share of ideal")
-    for head in (*heads, "clock limit", "share of it", "peak MiB"):
+    for head in (*heads, "clock limit", "share of it", "held MiB", "peak MiB"):
         table.add_column(head, justify="left" if head in ("runtime", "model") else "right")
     for row in rows:
         milliseconds = Spread(*(1e3 * value for value in asdict(row.seconds).values()))
@@ -251,6 +275,7 @@ def print_rows(title: str, rows: list[Row]) -> Table:
             f"{gain.median / row.ideal:.1%}",
             "-" if clock is None else f"{clock:.3f}",
             "-" if clock is None else f"{gain.median / clock:.1%}",
+            "-" if row.held_mib is None else f"{row.held_mib:.0f}",
             "-" if row.peak_mib is None else f"{row.peak_mib:.0f}",
         )
     return table
@@ -283,20 +308,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         tokens = torch.randn(num_tokens * len(images), backbone.embed_dims)
         folder = Path(name)
-        mlps = functions_of(Mlps(backbone), tokens, "mlps", args, folder)
-        functions = {
-            model: functions_of(Logits(module), images[:2], model, args, folder)
-            for model, module in track(models.items(), "exporting", transient=True)
-        }
+        mlps, _ = functions_of(Mlps(backbone), tokens, "mlps", args, folder)
+        functions, held = {}, {}
+        for model, module in track(models.items(), "exporting", transient=True):
+            functions[model], held[model] = functions_of(
+                Logits(module), images[:2], model, args, folder
+            )
     for model, forms in functions.items():
         verify(dict(before=Logits(models[model])) | forms, images, clear[model])
-        console.print(
-            f"{model}: equal logits in {', '.join(forms)} "
-            f"({int(clear[model].sum())} of {len(images)} images, the others have ties)"
-        )
+        counted = f"{int(clear[model].sum())} of {len(images)} images without ties"
+        console.print(f"{model}: equal logits in {', '.join(forms)} ({counted})")
     for batch in args.batch_sizes:
         rows = time_batch(
             functions,
+            held,
             mlps,
             images[:batch],
             flops,
