@@ -30,6 +30,7 @@ from mmdyt.evaluation.summary import (
     layer_rates,
     make_cell,
     mean_metric,
+    task_mean,
 )
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
@@ -68,7 +69,8 @@ class Method:
 
     Args:
         tasks: Cell by task; only those that it runs on.
-        means: Cell by group, and ``'mean'``.
+        means: Cell by group, ``'mean'`` (of the groups' means) and, with several
+            groups, ``'mean of tasks'``.
         records: Its finished runs.
     """
 
@@ -93,7 +95,10 @@ def collect(suite: Suite) -> dict[str, Method]:
             for record in by_seed.values()
             if record and record["status"] == "done"
         ]
-        methods[name] = Method(cells, group_means(cells, groups), done)
+        means = group_means(cells, groups)
+        if len(means) > 2:  # several groups: two means are in use
+            means = {**means, "mean of tasks": task_mean(cells)}
+        methods[name] = Method(cells, means, done)
     return methods
 
 

@@ -1,8 +1,10 @@
 """Means over seeds, tasks and groups, by hand."""
 
 import pytest
+from mmengine.config import Config
 
-from mmdyt.evaluation.summary import Cell, group_means, layer_rates, make_cell
+from mmdyt.evaluation.summary import Cell, group_means, layer_rates, make_cell, task_mean
+from tests.conftest import REPO
 
 
 def record(value, status="done"):
@@ -54,3 +56,32 @@ def test_rates_of_a_layer_with_two_dispatchers_are_one():
         "dispatch/activation_rate": 0.6,
     }
     assert layer_rates(dict(metrics=metrics)) == [0.75, 0.2]
+
+
+# Published accuracies of the 19 tasks, in the suite's order.
+VTAB = {
+    "full": """68.9 87.7 64.3 97.2 86.9 87.4 38.8  79.7 95.7 84.2 73.9
+        56.3 58.6 41.7 65.5 57.5 46.7 25.7 29.1""",
+    "lora": """67.1 91.4 69.4 98.8 90.4 85.3 54.0  84.9 95.3 84.4 73.6
+        82.9 69.2 49.8 78.5 75.7 47.1 31.0 44.0""",
+    "adaptformer": """70.8 91.2 70.5 99.1 90.9 86.6 54.8  83.0 95.8 84.4 76.3
+        81.9 64.3 49.3 80.3 76.3 45.7 31.7 41.1""",
+    "ssf": """69.0 92.6 75.1 99.4 91.8 90.2 52.9  87.4 95.9 87.4 75.5
+        75.9 62.3 53.3 80.6 77.3 54.9 29.5 37.9""",
+}
+BOTH_MEANS = {
+    "full": (65.57, 68.97),
+    "lora": (72.25, 74.60),
+    "adaptformer": (72.32, 74.75),
+    "ssf": (73.10, 75.69),
+}
+
+
+def test_both_means_of_vtab_are_the_published_ones():
+    """The mean of 19 tasks and that of three groups: one run, two figures in use."""
+    tasks = Config.fromfile(REPO / "configs/suites/vtab1k.py").tasks
+    groups = {name: task.group for name, task in tasks.items()}
+    for method, values in VTAB.items():
+        cells = {n: Cell({0: float(v)}) for n, v in zip(tasks, values.split(), strict=True)}
+        found = task_mean(cells).mean, group_means(cells, groups)["mean"].mean
+        assert found == pytest.approx(BOTH_MEANS[method], abs=0.011)

@@ -69,3 +69,14 @@ def test_the_paper_s_figures_are_the_paper_s(tmp_path):
     assert "0 of 144 runs are done" in done.stdout
     line = next(each for each in done.stdout.splitlines() if each.startswith("| DyT (paper)"))
     assert "| 91.37 | 97.08 | 90.32 |" in line and "12.21" in line
+
+
+def test_both_means_of_vtab_have_a_column(tmp_path):
+    command = [sys.executable, "tools/collect_results.py", "configs/suites/vtab1k.py"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    head = next(line for line in done.stdout.splitlines() if line.startswith("| method"))
+    assert "| structured | mean of tasks | mean |" in head
+    assert "E2VPT, the paper's" in done.stdout
