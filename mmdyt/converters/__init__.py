@@ -1,7 +1,7 @@
 """Turn checkpoints of other code bases into checkpoints of mmdyt.
 
-Each source format is a table of :class:`~mmdyt.converters.layouts.Entry`, one for
-every tensor of the result. What a file must hold follows from the table, and the shapes are those
+Each source format is a table of entries (``mmdyt.converters.layouts``), one for every tensor of the
+result. What a file must hold follows from the table, and the shapes are those
 of a model built without memory, so that a wrong or truncated file is refused
 before anything is written.
 """
