@@ -205,7 +205,9 @@ def measure(rows: dict[str, Row], models: dict[str, Any], args: argparse.Namespa
         row.step_to_adaptformer = round(ratios(seconds, name, ADAPTED).median, 3)
     with torch.no_grad():
         # One at a time: all copies beside all models would be 12 GB.
-        small = {name: merged(models.pop(name)).backbone for name in list(models)}
+        small: dict[str, Any] = {
+            name: merged(models.pop(name)).get_submodule("backbone") for name in list(models)
+        }
         for model in small.values():
             if any(len(layer.dispatcher) for layer in dispatched_layers(model)):
                 calibrate(model, images, RATE)

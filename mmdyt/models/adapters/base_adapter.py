@@ -55,7 +55,7 @@ class BaseAdapter(BaseModule):
         self.scale = scale
         self.norm_in = nn.LayerNorm(embed_dims) if norm == "in" else nn.Identity()
         self.norm_out = nn.LayerNorm(embed_dims) if norm == "out" else nn.Identity()
-        self.act = nn.ReLU()
+        self.act: nn.Module = nn.ReLU()
         self.drop = nn.Dropout(drop_rate)
 
     def reset_parameters(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +70,7 @@ class InputConditionedAdapter(BaseAdapter):
         for tensor in (self.down.bias, self.kernels.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(tensor)
 
-    def attach(self, layer: nn.Module, backbone: nn.Module) -> None:
+    def attach(self, layer: nn.Module, backbone: Any) -> None:
         """Take the grid of patches from the backbone.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -95,7 +96,7 @@ class SharedMoEAdapter(BaseAdapter):
         """Truncated-normal ``router``; the library draws itself."""
         nn.init.trunc_normal_(self.router.weight, std=0.02)
 
-    def attach(self, layer: nn.Module, backbone: nn.Module) -> None:
+    def attach(self, layer: nn.Module, backbone: Any) -> None:
         """Share the backbone's library, one for each width of its layers."""
         if not hasattr(backbone, "experts"):
             backbone.experts = ModuleDict()

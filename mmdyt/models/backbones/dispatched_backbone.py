@@ -105,9 +105,9 @@ class DispatchedBackbone:
         )
         self.dispatch = dispatch
         for layer in self.plain_layers():
-            for adapter in layer.get_submodule("adapter").children():
-                if hasattr(adapter, "attach"):
-                    adapter.attach(layer, self)
+            for part in layer.get_submodule("adapter").children():
+                if (attach := getattr(part, "attach", None)) is not None:
+                    attach(layer, self)
         for hook in self.load_hooks:
             self._register_load_state_dict_pre_hook(hook, with_module=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmdyt.checks import check_choice, check_integer
 from mmdyt.models.backbones.dyt_vit import DyTViT
 from mmdyt.models.layers.ether_linear import SIDES, VARIANTS, EtherLinear
@@ -53,7 +55,9 @@ class EtherViT(DyTViT):
 
     def __init__(self, *args, ether: dict = dict(), **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        given = dict(variant="ether", num_blocks=4, sides=None, targets=list(TARGETS))
+        given: dict[str, Any] = dict(
+            variant="ether", num_blocks=4, sides=None, targets=list(TARGETS)
+        )
         for key in ether:
             check_choice("backbone.ether", key, given)
         given |= ether

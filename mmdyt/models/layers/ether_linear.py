@@ -75,7 +75,7 @@ class EtherLinear(nn.Linear):
             ValueError: If the layer is no plain linear layer, or ``num_blocks``
                 does not divide its channels.
         """
-        if type(linear) not in (nn.Linear, Linear):
+        if not isinstance(linear, nn.Linear) or type(linear) not in (nn.Linear, Linear):
             raise ValueError(
                 f"backbone.ether.targets: {name!r} is a {type(linear).__name__}, which is not the "
                 "plain linear layer that ETHER reflects"

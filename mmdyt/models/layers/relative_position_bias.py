@@ -29,6 +29,8 @@ class RelativePositionBias(TunedModule, BaseModule):
         ValueError: If ``num_prefix`` is above 1.
     """
 
+    index: Tensor
+
     def __init__(
         self, grid: tuple[int, int], num_heads: int, num_prefix: int, init_cfg: dict | None = None
     ) -> None:

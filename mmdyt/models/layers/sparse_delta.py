@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ class OutputAdapter(TunedModule):
 class SPTLinear(nn.Linear):
     """A linear layer, made in place, with deltas and modules in ``spt``."""
 
-    spt: nn.ModuleDict
+    spt: Any  # nn.ModuleDict
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., in_features)`` to ``(..., out_features)``."""
@@ -129,7 +130,7 @@ class SPTLinear(nn.Linear):
 class SPTLayerNorm(nn.LayerNorm):
     """A LayerNorm, made in place, with deltas in ``spt``."""
 
-    spt: nn.ModuleDict
+    spt: Any  # nn.ModuleDict
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``(..., C)``."""
@@ -146,7 +147,7 @@ class SPTLayerNorm(nn.LayerNorm):
 
 def _tuned(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight and bias with their deltas."""
-    spt = module.get_submodule("spt")
+    spt: Any = module.get_submodule("spt")
     pair = (getattr(module, name) for name in ("weight", "bias"))
     weight, bias = (
         spt[name](tensor) if name in spt else tensor
@@ -156,7 +157,7 @@ def _tuned(module: nn.Module) -> tuple[Tensor, Tensor | None]:
 
 
 def _plain_again(module: nn.Module, cls: type[nn.Module]) -> nn.Module:
-    if not len(module.get_submodule("spt")):
+    if not list(module.get_submodule("spt").children()):
         del module.spt
         module.__class__ = cls  # type: ignore[assignment]
     return module

@@ -25,8 +25,8 @@ def merged(model: nn.Module) -> nn.Module:
         The copy, in evaluation mode.
     """
     model = copy.deepcopy(model)
-    if hasattr(type(model), "merge"):
-        model = model.merge()  # type: ignore[operator]
+    if (merge := getattr(model, "merge", None)) is not None:
+        model = merge()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, LoRALinear):

@@ -206,9 +206,8 @@ def select(
 
 def save_selection(file: str | Path, selection: Selection, **meta) -> None:
     """Write a selection to a ``.safetensors`` file, with facts such as ``base`` and ``shapes``."""
-    facts = dict(structured_names=selection.structured, vectors=selection.vectors)
-    facts.update(total=selection.total, format=FORMAT)
-    save_safetensors(file, selection.indices, {**facts, **meta})
+    facts = dict(structured_names=selection.structured, vectors=selection.vectors, **meta)
+    save_safetensors(file, selection.indices, {**facts, "total": selection.total, "format": FORMAT})
 
 
 def load_selection(file: str) -> tuple[Selection, dict]:
