@@ -18,7 +18,6 @@ model does. Needs ``requirements/deploy.txt``.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import logging
 from collections import defaultdict
@@ -52,7 +51,7 @@ from mmdyt.evaluation.timing import Spread, time_alternately
 from mmdyt.fileio import atomic_path
 from mmdyt.models.adapters import BottleneckAdapter
 from mmdyt.models.layers import rules
-from mmdyt.models.utils import collect_dispatch, dispatched_layers
+from mmdyt.models.utils import collect_dispatch, dispatched_layers, merged
 
 BATCHES = (1, 8)
 # Modules that only the branch of this name uses.
@@ -115,7 +114,7 @@ def slim(model: nn.Module, idle: set[tuple[int, str]]) -> nn.Module:
     Returns:
         A model of the same logits wherever these branches are idle.
     """
-    model = copy.deepcopy(model)
+    model = merged(model)
     for module in model.modules():
         if isinstance(module, BottleneckAdapter) and isinstance(module.norm_out, nn.Identity):
             module.up.weight.mul_(module.scale)

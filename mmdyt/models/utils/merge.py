@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from mmpretrain.models.peft.lora import LoRALinear
@@ -25,7 +26,8 @@ def merged(model: nn.Module) -> nn.Module:
         The copy, in evaluation mode.
     """
     model = copy.deepcopy(model)
-    if (merge := getattr(model, "merge", None)) is not None:
+    merge: Any = getattr(model, "merge", None)
+    if merge is not None:
         model = merge()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
