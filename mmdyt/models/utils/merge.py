@@ -30,7 +30,8 @@ def merged(model: nn.Module) -> nn.Module:
     if merge is not None:
         model = merge()
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        children: list[tuple[str, Any]] = list(parent.named_children())
+        for name, child in children:
             if isinstance(child, LoRALinear):
                 setattr(parent, name, _merge_lora(child))
             elif hasattr(type(child), "merge"):
