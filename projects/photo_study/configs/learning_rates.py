@@ -1,4 +1,8 @@
-"""What ``python -m projects.photo_study.choose_rates`` chose on validation images."""
+"""Learning rates by method, to start from.
+
+``python -m projects.photo_study.choose_rates`` writes what it chose on validation
+images over this file.
+"""
 
 learning_rates = {
     "linear": 0.01,
