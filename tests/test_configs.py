@@ -297,7 +297,7 @@ def parent(cfg: Config, key: str):
     """The dict that an option goes into; ``None`` if the key is misspelt on the way."""
     node = cfg
     for part in key.split(".")[:-1]:
-        node = node.get(part)
+        node = node[int(part)] if isinstance(node, list) else node.get(part)
         if node is None:
             return None
     return node

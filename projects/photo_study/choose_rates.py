@@ -1,6 +1,6 @@
 """Choose every method's learning rate from the finished runs of ``photo_study_lr.py``.
 
-The best mean over the tasks wins; of equals the larger. Writes ``configs/learning_rates.py``.
+The best mean over the tasks wins; of equals the larger. Writes ``configs/_base_/learning_rates.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from projects.study.study import mean_accuracies
 
 HERE = Path("projects/photo_study")
 SUITE = HERE / "configs/suites/photo_study_lr.py"
-TARGET = HERE / "configs/learning_rates.py"
+TARGET = HERE / "configs/_base_/learning_rates.py"
 
 
 def best_rate(by_rate: dict[float, float]) -> float:

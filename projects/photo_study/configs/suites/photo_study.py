@@ -4,7 +4,7 @@
 on validation images; the DyT family takes DyT's.
 """
 
-_base_ = "../learning_rates.py"
+_base_ = "../_base_/learning_rates.py"
 
 title = "Photo study"
 metric = "accuracy/top1"
