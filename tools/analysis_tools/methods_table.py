@@ -12,6 +12,7 @@ method has them, and DyT's dispatchers at half of the tokens.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -169,7 +170,18 @@ def count(name: str, model: nn.Module) -> Row:
     trained = sum(p.numel() for n, p in params if p.requires_grad and not n.startswith("head."))
     image = torch.zeros(1, 3, 224, 224)
     flops = CostAccount(merged(model)).flops_at_rate(image, RATE)
+    gc.collect()  # the analyser holds the merged copy in a cycle
     return Row(name, trained, METHODS[name].published, round(flops / 1e9, 3))
+
+
+def share_frozen(models: dict[str, Any]) -> None:
+    """Let all models hold the dense one's frozen weights: those of 19 fill a machine's memory."""
+    base = dict(models[DENSE].backbone.named_parameters())
+    for model in models.values():
+        for name, param in model.backbone.named_parameters():
+            name = name.replace("module.", "").replace("original_layer.", "")  # LoRA's
+            if not param.requires_grad and name in base:
+                param.data = base[name].data
 
 
 def measure(rows: dict[str, Row], models: dict[str, Any], args: argparse.Namespace) -> None:
@@ -203,8 +215,9 @@ def measure(rows: dict[str, Row], models: dict[str, Any], args: argparse.Namespa
     seconds = time_alternately(steps, *timing, "training steps")
     for name, row in rows.items():
         row.step_to_adaptformer = round(ratios(seconds, name, ADAPTED).median, 3)
+    del model, forward, step
+    steps.clear()  # they hold the models
     with torch.no_grad():
-        # One at a time: all copies beside all models would be 12 GB.
         small: dict[str, Any] = {
             name: merged(models.pop(name)).get_submodule("backbone") for name in list(models)
         }
@@ -238,6 +251,8 @@ def main() -> None:
     needed = {*args.methods, DENSE, ADAPTED} if args.rounds else set(args.methods)
     with TemporaryDirectory() as folder:
         models = {name: build(name, Path(folder)) for name in METHODS if name in needed}
+    if DENSE in models:
+        share_frozen(models)
     rows = {name: count(name, models[name]) for name in args.methods}
     if args.rounds:
         measure(rows, models, args)
