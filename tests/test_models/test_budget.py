@@ -42,6 +42,7 @@ def table(model) -> dict:
     names = [f"{layer.layer_index:02d}_mlp" for layer in dispatched_layers(model)]
     points = [
         dict(shift=shift, rate=rate, gflops=10 * rate, accuracy=90.0, rates=dict.fromkeys(names, r))
+        | dict(capacity=dict(gflops=10 * rate + 1, accuracy=80.0))
         for shift, rate, r in ((-1.0, 0.2, 0.1), (3.0, 0.8, 0.5))
     ]
     return dict(dispatchers=own_fingerprint(model), points=points)
@@ -142,7 +143,10 @@ def test_a_table_says_which_shift_and_capacity_a_budget_needs(tmp_path):
         for layer in dispatched_layers(model):
             assert layer.fixed_decisions["mlp"].shift == pytest.approx(shift)
             assert not layer.fixed_rules
-    set_budget(model, rate=0.5, capacity=True)
+    for asked in (dict(rate=0.5), dict(gflops=6.0)):
+        point = set_budget(model, **asked, capacity=True)
+        # What was measured of the capacity, not of the threshold.
+        assert (point["rate"], point["gflops"], point["accuracy"]) == pytest.approx((0.5, 6.0, 80))
     for layer in dispatched_layers(model):
         assert layer.fixed_decisions["mlp"].rate == pytest.approx(0.3)
     images = torch.randn(2, 3, 28, 28)
@@ -169,6 +173,7 @@ def test_a_budget_that_cannot_be_is_refused_with_what_can(subtests):
     cases = {
         r"rate=0\.1 .* \[0\.2, 0\.8\]": lambda: set_budget(model, rate=0.1),
         r"gflops=9 .* \[2\.0, 8\.0\]": lambda: set_budget(model, gflops=9),
+        "set_budget: rate must be a number": lambda: set_budget(model, rate="0.5"),
         "either rate or gflops": lambda: set_budget(model),
         "either rate or gflops, got": lambda: set_budget(model, rate=0.3, gflops=3.0),
         "no token dispatchers": lambda: set_budget(plain, rate=0.3),

@@ -60,6 +60,16 @@ def test_prompts_are_active_and_not_counted_and_skipping_is_masking():
     assert train_step(build(tiny_classifier(DAPT)), torch.randn(4, 3, 28, 28))["loss"] > 0
 
 
+def test_the_prompt_is_made_of_the_update_that_is_added():
+    """One call of each adapter: another one would draw other dropout, and cost as much again."""
+    model, calls = build(tiny_backbone(**DAPT, dispatch="mlp")), []
+    for layer in model.layers:
+        layer.adapter["mlp"].register_forward_hook(lambda *_: calls.append(1))
+    for mode in (True, False):
+        model.train(mode)(torch.randn(2, 3, 28, 28))
+    assert len(calls) == 2 * len(model.layers)
+
+
 @torch.no_grad()
 def test_a_fresh_model_is_within_a_bound_of_the_frozen_one():
     """Each scale and shift deviates by 0.02, behind every operation."""

@@ -53,6 +53,10 @@ def test_scores_are_the_sums_of_squared_gradients():
     }
 
 
+def test_adapters_and_dispatchers_are_no_part_of_the_frozen_backbone():
+    assert backbone_parts(build(tiny_backbone(dispatch="attn_mlp"))) == backbone_parts(plain())
+
+
 def test_data_and_a_head_that_is_not_zero_are_needed():
     model = plain()
     with pytest.raises(ValueError, match=r"gradients of 0 batches sum to 0"):
@@ -166,6 +170,8 @@ def test_selections_of_something_else_are_refused(tmp_path):
         build(tiny_backbone(**SPT, selection=file, final_norm=False))
     with pytest.raises(ValueError, match=r"backbone\.rank=4, and .* counts on 2"):
         build(tiny_backbone(**SPT | dict(rank=4), selection=file))
+    with pytest.raises(ValueError, match=r"backbone\.selection='gone\.safetensors' is not there"):
+        build(tiny_backbone(**SPT, selection="gone.safetensors"))
     foreign = str(tmp_path / "foreign.safetensors")
     from mmdyt.fileio import save_safetensors
 

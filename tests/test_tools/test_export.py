@@ -117,6 +117,7 @@ def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run
     rates = {f"0{layer}_{dispatch}": 0.3 + 0.2 * layer for layer in (0, 1)}
     points = [
         dict(shift=shift, rate=0.4 + shift, gflops=1 + shift, accuracy=90.0, rates=rates)
+        | dict(capacity=dict(gflops=1 + shift, accuracy=90.0))
         for shift in (0.0, 0.4)
     ]
     table = dict(dispatchers=own_fingerprint(model), points=points)

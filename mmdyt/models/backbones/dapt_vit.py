@@ -20,8 +20,9 @@ class DAPTEncoderLayer(DyTEncoderLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer, ``(B, N, C)`` to ``(B, N + 1, C)``."""
         x = self.run_branch("attn", x)
-        prompt = self.tfts(F.gelu(self.adapter["mlp"](x)).mean(dim=1, keepdim=True))  # (B, 1, C)
-        x = self.run_branch("mlp", x)
+        mask, adapted = self.decide("mlp", x), self.adapter["mlp"](x)
+        prompt = self.tfts(F.gelu(adapted).mean(dim=1, keepdim=True))  # (B, 1, C)
+        x = self.rule("mlp", mask)(self, "mlp", x + adapted, x, mask)
         first = self.num_prefix - self.layer_index  # the class token, if there is one
         return torch.cat([x[:, :first], prompt.to(x.dtype), x[:, first:]], dim=1)
 

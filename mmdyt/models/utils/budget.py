@@ -53,7 +53,8 @@ def set_budget(
 
     Returns:
         What the table expects of this budget: ``shift``, ``rate``, ``gflops``,
-        ``accuracy`` and, by dispatcher, ``rates``.
+        ``accuracy`` and, by dispatcher, ``rates``. GFLOPs and accuracy are those of
+        the form that is asked for.
 
     Raises:
         ValueError: If the model has no dispatchers that could be set or no table,
@@ -74,7 +75,11 @@ def set_budget(
         )
     require_own(model, budgets)
     ((key, value),) = asked.items()
-    point = interpolate(budgets["points"], key, value)
+    check_number(f"set_budget: {key}", value, "[0, inf)")
+    points = budgets["points"]
+    if capacity:  # its own cost and accuracy
+        points = [{**point, **point["capacity"]} for point in points]
+    point = interpolate(points, key, value)
     if capacity:
         set_capacity(model, {name: point["rates"][name] for name in names})
     else:

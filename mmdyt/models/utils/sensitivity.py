@@ -50,7 +50,8 @@ def backbone_parts(backbone: nn.Module) -> dict[str, Part]:
     """
     parts = {}
     for path, module in backbone.named_modules():
-        if not isinstance(module, (nn.Linear, nn.LayerNorm)) or "adapter" in path:
+        is_added = not {"adapter", "dispatcher"}.isdisjoint(path.split("."))
+        if is_added or not isinstance(module, (nn.Linear, nn.LayerNorm)):
             continue
         for kind, param in module.named_parameters(recurse=False):
             groups = ("[q]", "[k]", "[v]") if path.endswith("attn.qkv") else ("",)
@@ -217,9 +218,15 @@ def load_selection(file: str) -> tuple[Selection, dict]:
         The selection and the facts.
 
     Raises:
-        ValueError: If the file holds no selection.
+        ValueError: If there is no file, or it holds no selection.
     """
-    loaded = CheckpointLoader.load_checkpoint(file, map_location="cpu", logger="silent")
+    try:
+        loaded = CheckpointLoader.load_checkpoint(file, map_location="cpu", logger="silent")
+    except FileNotFoundError:
+        raise ValueError(
+            f"backbone.selection={file!r} is not there: tools/analysis_tools/sensitivity.py writes "
+            "it, and models and adapter files of mmdyt.SPTViT need it where they are built"
+        ) from None
     meta = loaded.get("meta", {})
     if meta.get("format") != FORMAT:
         raise ValueError(
