@@ -44,6 +44,7 @@ class AdapterBank(nn.Module):
     """
 
     trunk: nn.Module
+    _facts: TrunkFacts
 
     def __init__(
         self, adapters: Mapping[str, str | Path] | None = None, base: str | Path | None = None

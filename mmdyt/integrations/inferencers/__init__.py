@@ -67,8 +67,8 @@ def inferencer(
 
     Raises:
         ValueError: If the model is of no supported task, nothing says how a
-            sample is read, ``checkpoint`` or ``base`` does not go with the source, or the file does not fit (see
-            :func:`mmdyt.load_adapter`).
+            sample is read, ``checkpoint`` or ``base`` does not go with the source,
+            or the file does not fit (see :func:`mmdyt.load_adapter`).
         FileNotFoundError: If there is no such file.
     """
     with quiet():
