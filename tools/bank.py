@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -82,13 +83,15 @@ def add(args: argparse.Namespace) -> None:
 
 def show(args: argparse.Namespace) -> None:
     """Print one row a task, from the files' own words."""
-    table = Table(title=str(args.bank))
+    table = Table(title=escape(str(args.bank)))
     for column in ("task", "classes", "dispatch", "trained, k", "file, KiB", "base"):
         left = column in ("task", "base")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     for task, file in bank_files(args.bank).items():
         content = load_from_safetensors(str(file))
         meta, tensors = content["meta"], content["state_dict"].values()
+        if "resolved" not in meta:
+            raise ValueError(f"{file} is no adapter file, and a bank holds nothing else")
         classes = (meta.get("dataset_meta") or {}).get("classes", ())
         base = (meta.get("pretrained") or {}).get("checkpoint", "-")
         table.add_row(
@@ -97,7 +100,7 @@ def show(args: argparse.Namespace) -> None:
             str(meta["resolved"]["backbone"].get("dispatch")),
             f"{sum(tensor.numel() for tensor in tensors) / 1e3:.1f}",
             f"{file.stat().st_size / 1024:.0f}",
-            base,
+            escape(base),
         )
     Console().print(table)
 

@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import DictAction
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -50,12 +51,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_inputs(path: Path, suffixes: set[str]) -> list[Path]:
+def find_inputs(path: Path, suffixes: set[str], out: Path) -> list[Path]:
     """List the files to predict.
 
     Args:
         path: A file, or a folder, which is searched with its subfolders.
         suffixes: Those of what the model takes.
+        out: Folder of our pictures, of which none is an input.
 
     Returns:
         Paths, sorted.
@@ -70,7 +72,13 @@ def find_inputs(path: Path, suffixes: set[str]) -> list[Path]:
         if path.suffix.lower() not in suffixes:
             raise ValueError(f"this model takes {sorted(suffixes)}, got {path}")
         return [path]
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in suffixes
+        and file.is_file()
+        and out.resolve() not in file.resolve().parents
+    )
     if not found:
         raise ValueError(f"{path} has no file of {sorted(suffixes)}")
     return found
@@ -105,7 +113,7 @@ def print_rows(rows: dict[str, dict[str, Any]]) -> None:
     for name, row in rows.items():
         rate = row["activation_rate"]
         shown = "-" if rate is None else f"{rate:.3f}"
-        table.add_row(name, row["prediction"], shown, f"{row['gflops']:.4g}")
+        table.add_row(escape(name), escape(row["prediction"]), shown, f"{row['gflops']:.4g}")
     Console().print(table)
 
 
@@ -134,7 +142,7 @@ def main() -> None:
     infer = mmdyt.inferencer(source, args.checkpoint, base=args.base, device=args.device)
     if is_config and args.checkpoint is None:
         print("No --checkpoint: adapters, dispatchers and head are untrained.")
-    inputs = find_inputs(args.input, VIDEOS if infer.scope == "mmaction" else IMAGES)
+    inputs = find_inputs(args.input, VIDEOS if infer.scope == "mmaction" else IMAGES, args.out)
     folder = args.input if args.input.is_dir() else args.input.parent
     rows: dict[str, dict[str, Any]] = {}
     unreadable: dict[str, str] = {}

@@ -7,21 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel, ModuleDict
-from mmpretrain.models.classifiers import ImageClassifier
+from mmengine.model import ModuleDict
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmdyt.engine.adapter_checkpoint import load_adapter
-from mmdyt.models.backbones import DispatchedBackbone
+from mmdyt.engine.bank_checks import TrunkFacts, require_same_trunk, require_separable
 from mmdyt.models.layers.by_task import AllActive, ByTask, NoAdapter, TaskGroups
-from mmdyt.models.utils import added_names, dispatched_layers
-from mmdyt.models.utils.frozen_base import fingerprint, unlike
-from mmdyt.models.utils.load_guards import pretrained_inits
-from mmdyt.models.utils.model_config import config_differences
-
-# Keys of a backbone's config in which the tasks of a bank may differ.
-OWN_KEYS = ("adapter", "dispatch", "dispatcher", "num_dense_layers")
+from mmdyt.models.utils import dispatched_layers
 
 
 class AdapterBank(nn.Module):
@@ -51,6 +44,7 @@ class AdapterBank(nn.Module):
     """
 
     trunk: nn.Module
+    _facts: TrunkFacts
 
     def __init__(
         self, adapters: Mapping[str, str | Path] | None = None, base: str | Path | None = None
@@ -80,7 +74,7 @@ class AdapterBank(nn.Module):
         return cls(bank_files(folder), base)
 
     def add(self, task: str, adapter_file: str | Path) -> None:
-        """Add a task; the first one brings the backbone.
+        """Add a task; the first one brings the backbone, later ones move to its device and dtype.
 
         Args:
             task: A new name.
@@ -96,13 +90,15 @@ class AdapterBank(nn.Module):
         if task in self.tasks:
             raise ValueError(f"the bank has a task {task!r} already: {self.tasks}")
         model = load_adapter(adapter_file, self.base)
-        _require_separable(task, model)
-        source = next(iter(pretrained_inits(model)), {}).get("checkpoint", "weights from no file")
-        backbone = model.backbone
+        require_separable(task, model)
+        trunk = TrunkFacts.of(model)
         if self.tasks:
-            self._require_same_trunk(task, model, source)
+            require_same_trunk(task, model, trunk, self.trunk, self._facts)
+            first = next(self.trunk.parameters())
+            model.to(first.device, first.dtype)
         else:
-            self.trunk, self._source, self._config = backbone, source, _shared_config(model)
+            self.trunk, self._facts = model.backbone, trunk
+        backbone = model.backbone
         for layer, own in zip(dispatched_layers(self.trunk), dispatched_layers(backbone)):
             own_parts = [(dict(own.adapter), NoAdapter), (dict(own.dispatcher), AllActive)]
             for table, (parts, absent) in zip((layer.adapter, layer.dispatcher), own_parts):
@@ -124,23 +120,21 @@ class AdapterBank(nn.Module):
                 table[name] = ByTask(self._groups, [absent() for _ in self.tasks])
             table[name].append(parts[name] if name in parts else absent())
 
-    def _require_same_trunk(self, task: str, model: BaseModel, source: str) -> None:
-        differences = config_differences(_shared_config(model), self._config)
-        theirs, ours = (
-            [layer.variant.branches for layer in dispatched_layers(backbone)]
-            for backbone in (model.backbone, self.trunk)
-        )
-        if theirs != ours:
-            differences.append("backbone.dispatch: 'layer' goes with no other variant")
-        if differences:
-            raise ValueError(
-                f"task {task!r} has another backbone than the bank: {'; '.join(differences[:5])}"
-            )
-        if wrong := unlike(fingerprint(_frozen(model.backbone)), _frozen(self.trunk)):
-            raise ValueError(
-                f"task {task!r} was trained on another base than the bank's: on {source}, and the "
-                f"bank has {self._source}; {len(wrong)} frozen tensors differ, first {wrong[0]}"
-            )
+    def train(self, mode: bool = True) -> AdapterBank:
+        """Refuse training, in which dispatchers decide with noise.
+
+        Args:
+            mode: ``False``, as :meth:`eval` gives it.
+
+        Returns:
+            The bank.
+
+        Raises:
+            ValueError: If ``mode`` is true.
+        """
+        if mode:
+            raise ValueError("a bank is for inference only: train each task's own model")
+        return super().train(False)
 
     def forward(self, images: Tensor, tasks: Sequence[str]) -> list[Tensor]:
         """Compute the logits of a mixed batch.
@@ -153,7 +147,8 @@ class AdapterBank(nn.Module):
             Logits of every image, ``(num_classes,)`` of its task.
 
         Raises:
-            ValueError: If a task is not in the bank, or there is not one an image.
+            ValueError: If a task is not in the bank, there is not one an image, or
+                there is no image.
         """
         logits: dict[int, Tensor] = {}
         for model, positions, features in self._features(images, tasks):
@@ -201,6 +196,8 @@ class AdapterBank(nn.Module):
 
     def _positions(self, images: Sequence | Tensor, tasks: Sequence[str]) -> dict[int, list[int]]:
         """Which images are of which task, by its number."""
+        if len(images) == 0:
+            raise ValueError("the batch has no image")
         if len(tasks) != len(images) or isinstance(tasks, str):
             raise ValueError(f"tasks must name one task an image, {len(images)}, got {tasks!r}")
         found: dict[int, list[int]] = {}
@@ -233,37 +230,3 @@ def bank_files(folder: str | Path) -> dict[str, Path]:
     if not files:
         raise FileNotFoundError(f"no bank in {folder}: it holds no <task>.safetensors")
     return files
-
-
-def _frozen(backbone: nn.Module) -> dict[str, Tensor]:
-    """The parameters that all tasks share, by name."""
-    added = added_names(backbone)
-    return {name: param for name, param in backbone.named_parameters() if name not in added}
-
-
-def _shared_config(model: BaseModel) -> dict:
-    backbone = model.resolved_config["backbone"]
-    return dict(backbone={key: backbone[key] for key in backbone if key not in OWN_KEYS})
-
-
-def _require_separable(task: str, model: BaseModel) -> None:
-    """Refuse a model of which tasks cannot share everything but adapters and head."""
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(model, ImageClassifier) or not isinstance(backbone, DispatchedBackbone):
-        raise ValueError(
-            f"task {task!r} is {type(model).__name__} over {type(backbone).__name__}: a bank takes "
-            "DyTImageClassifier over a backbone of mmdyt, such as mmdyt.DyTViT"
-        )
-    own = {
-        f"{path}.{part}.{name}"
-        for path, layer in model.named_modules()
-        if layer in dispatched_layers(model)
-        for part in ("adapter", "dispatcher")
-        for name, _ in layer.get_submodule(part).named_parameters()
-    }
-    inside = {name for name in model.trained_names if name.startswith("backbone.")}
-    if more := sorted(inside - own):
-        raise ValueError(
-            f"task {task!r} trained {more[0]}{' and others' if more[1:] else ''}, which is part of "
-            "no adapter, dispatcher or head: a bank shares everything else among its tasks"
-        )

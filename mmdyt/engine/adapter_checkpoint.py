@@ -65,8 +65,11 @@ def save_adapter(
 
     Raises:
         TypeError: If the model is none of mmdyt's.
-        ValueError: If its tuned weights are merged into the frozen ones.
+        ValueError: If its tuned weights are merged into the frozen ones, or the
+            file has another suffix, by which loaders tell what it is.
     """
+    if Path(file).suffix != ".safetensors":
+        raise ValueError(f"an adapter file must end in .safetensors, got {str(file)!r}")
     if not hasattr(model, "built_from"):
         raise TypeError(
             f"save_adapter takes models of mmdyt (CompleteModelMixin), got {type(model).__name__}"

@@ -39,10 +39,10 @@ def config_of(model: nn.Module) -> dict:
         raise TypeError(
             f"model must be an ImageClassifier of mmpretrain, got {type(model).__name__}"
         )
+    if hasattr(model, "built_from"):  # of mmdyt's models, in which inferencers set another _config
+        return deepcopy(model.built_from)
     if hasattr(model, "_config"):
         return deepcopy(dict(model._config.model))
-    if hasattr(model, "built_from"):
-        return deepcopy(model.built_from)
     parts = {name: getattr(model, name) for name in ("backbone", "neck", "head")}
     config = {name: _describe(name, part) for name, part in parts.items() if part is not None}
     return dict(config, type="ImageClassifier", data_preprocessor=_preprocessor(model))

@@ -99,6 +99,8 @@ def dynamic_tuning(
             a value is outside its range, or ``pretrained=True`` has no weights.
         OSError: Naming the address, if weights cannot be had.
     """
+    if "target_rate" in (dyt or {}):
+        raise ValueError("give target_rate itself, not as a field of dyt")
     built = model if isinstance(model, nn.Module) else None
     config, pipeline, weights, name = _read(model)
     if pretrained is True and weights is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from os import PathLike, fspath
@@ -16,6 +17,7 @@ from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmdyt.checks import check_integer
 from mmdyt.engine.cli import describe
 from mmdyt.evaluation import BackbonePass, CostAccount, flops_of, observe_passes
 from mmdyt.visualization.token_maps import token_maps_of
@@ -81,7 +83,7 @@ class BaseDyTInferencer(ABC):
 
             - ``pred_scores``: scores of the classes, ``(K,)``
             - ``pred_label``, ``pred_score``: the best class and its score
-            - ``pred_class``: its name, where the model knows its classes
+            - ``pred_class``: its name, where the model knows the names of all classes
 
             Segmentation:
 
@@ -98,8 +100,11 @@ class BaseDyTInferencer(ABC):
             - ``images``: what the model saw, ``(P, H, W, 3)``, RGB, uint8
 
         Raises:
-            UnreadableInputError: If an input is missing or cannot be decoded.
+            UnreadableInputError: If an input is missing or cannot be decoded, or an
+                array has another shape.
+            ValueError: If ``batch_size`` is below 1.
         """
+        check_integer("batch_size", batch_size, "[1, inf)")
         items = self.host._inputs_to_list(_as_text(inputs))
         results: list[dict[str, Any]] = []
         with DefaultScope.overwrite_default_scope(self.scope), torch.inference_mode():
@@ -129,7 +134,16 @@ class BaseDyTInferencer(ABC):
         scores = np.asarray(scores, dtype=np.float32)
         label = int(scores.argmax())
         result = dict(pred_scores=scores, pred_label=label, pred_score=float(scores[label]))
-        return result if self.classes is None else result | dict(pred_class=self.classes[label])
+        if self.classes is None:
+            return result
+        if len(self.classes) != len(scores):
+            warnings.warn(
+                f"dataset_meta names {len(self.classes)} classes and the model has {len(scores)}: "
+                "predictions have no pred_class",
+                stacklevel=2,
+            )
+            return result
+        return result | dict(pred_class=self.classes[label])
 
     def _dispatched(self, passes: list[BackbonePass]) -> dict[str, Any]:
         maps = [token_maps_of(one.records, one.images.shape[-2:]) for one in passes]
@@ -156,4 +170,6 @@ class BaseDyTInferencer(ABC):
 def _as_text(inputs: Any) -> Any:
     if isinstance(inputs, (list, tuple)):
         return [_as_text(one) for one in inputs]
+    if isinstance(inputs, np.ndarray) and (inputs.ndim != 3 or inputs.shape[2] != 3):
+        raise UnreadableInputError(f"an image must be an array of (H, W, 3), got {inputs.shape}")
     return fspath(inputs) if isinstance(inputs, PathLike) else inputs

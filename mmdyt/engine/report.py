@@ -22,6 +22,8 @@ from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_
 
 MOST_DETAILED = 6  # runs whose models are loaded for pictures
 MOST_CURVES = 12
+# What configs raise that lack a part, or name what is not there any more.
+UNUSABLE = (OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError)
 RATE, GFLOPS = "dispatch/activation_rate", "dispatch/gflops"
 CURVES = {
     TASK_LOSS: (
@@ -156,7 +158,7 @@ def _details(run: FinishedRun) -> dict[str, Any]:
             names = [_budget_name(point) for point in budgets] or ["as trained"]
             start = min(range(len(budgets)), key=lambda i: abs(budgets[i]["shift"]), default=0)
             found["viewer"] = viewer_data(maps, names) | dict(start=start)
-    except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
+    except UNUSABLE as error:
         # Data or weights may have moved; what the run left is shown all the same.
         found["problems"].append(f"Not all pictures can be made: {describe(error)}")
     record = run.record

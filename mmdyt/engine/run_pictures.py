@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +18,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmdyt.engine.checkpoints import newest_checkpoint
-from mmdyt.engine.work_dir import FinishedRun
+from mmdyt.engine.work_dir import FinishedRun, read_json
 from mmdyt.evaluation.model_cost import build_uninitialised
 from mmdyt.models.utils import collect_dispatch, dispatched_layers
 from mmdyt.ops import hard_sigmoid
@@ -64,12 +63,17 @@ def read_budgets(work_dir: Path) -> list[dict[str, float]]:
     Returns:
         The points of ``budgets.json`` by ascending shift, each with ``shift``; none
         where there is no such file.
+
+    Raises:
+        ValueError: If the file is no such table.
     """
     path = work_dir / "budgets.json"
     if not path.is_file():
         return []
-    table = json.loads(path.read_text())
-    points = table["points"] if isinstance(table, dict) else table
+    table = read_json(path)
+    points = table.get("points") if isinstance(table, dict) else table
+    if not isinstance(points, list):
+        raise ValueError(f"{path} is no table of budgets: it has no points")
     return sorted((p for p in points if "shift" in p), key=lambda point: point["shift"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from mmdyt.engine.suite import RECORD
 
 # The metric of a page, where a test gave it; otherwise the first that it gave.
 MAIN_METRICS = ("accuracy/top1", "mIoU", "coco/bbox_mAP", "acc/top1")
+# In what mmengine writes of a config; a script beside it is not to be run.
+HAS_MODEL = re.compile(r"^model = dict\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,20 @@ def saved_config(work_dir: str | Path) -> Path:
         work_dir: Work dir of a run.
 
     Returns:
-        The newest ``*.py`` directly in it: every run writes its complete config there.
+        The newest ``*.py`` with a model directly in it: every run writes its complete
+        config there. Other scripts are left alone.
 
     Raises:
         FileNotFoundError: If there is none.
     """
-    configs = sorted(Path(work_dir).glob("*.py"), key=lambda path: path.stat().st_mtime)
+    configs = sorted(_configs(Path(work_dir)), key=lambda path: path.stat().st_mtime)
     if not configs:
         raise FileNotFoundError(f"{work_dir} is no work dir of a run: it holds no config (*.py)")
     return configs[-1]
+
+
+def _configs(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.py") if HAS_MODEL.search(path.read_text("utf-8"))]
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[FinishedRun]:
@@ -79,10 +87,10 @@ def find_runs(folders: Sequence[str | Path]) -> list[FinishedRun]:
         ValueError: If a work dir was never tested, or no run below a folder is done.
     """
     found: list[tuple[Path, dict]] = []
-    for folder in map(Path, folders):
+    for folder in dict.fromkeys(Path(folder) for folder in folders):
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no work dir {folder}")
-        if any(folder.glob("*.py")):
+        if _configs(folder):
             found.append((folder, _record(folder)))
             continue
         records = [(path.parent, _record(path.parent)) for path in sorted(folder.rglob(RECORD))]
@@ -101,13 +109,31 @@ def find_runs(folders: Sequence[str | Path]) -> list[FinishedRun]:
 
 def _record(work_dir: Path) -> dict[str, Any]:
     path = work_dir / RECORD
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of a work dir.
+
+    Args:
+        path: A ``.json`` file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ValueError: Naming the file, if it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
 
 
 def _tested(work_dir: Path, record: dict) -> dict[str, float]:
     """Metrics of the newest test: mmengine writes ``<time>/<time>.json`` after one."""
     tests = sorted(path for path in work_dir.glob("*/*.json") if path.stem == path.parent.name)
-    metrics = json.loads(tests[-1].read_text()) if tests else record.get("metrics", {})
+    metrics = read_json(tests[-1]) if tests else record.get("metrics", {})
     numbers = {
         name: float(value)
         for name, value in metrics.items()
@@ -124,7 +150,7 @@ def _tested(work_dir: Path, record: dict) -> dict[str, float]:
 def _short_names(paths: Sequence[Path], records: Sequence[dict]) -> list[str]:
     """Name runs by what tells them apart."""
     candidates = (
-        [record.get("method", path.name) for path, record in zip(paths, records)],
+        [record.get("method", path.resolve().name) for path, record in zip(paths, records)],
         [
             "/".join(path.parts[-3:]) if record else str(path)
             for path, record in zip(paths, records)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from mmdyt.visualization.text import as_written
+
 TASK_LOSS = "task_loss"
 
 
@@ -34,6 +36,8 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
     entries: dict[tuple, dict] = {}
     last: dict = {}
     for line in (line for log in logs for line in log.read_text().splitlines()):
+        if not line.endswith("}"):  # the last one of a run that was killed
+            continue
         entry = json.loads(line)
         if "loss" in entry:
             dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
@@ -87,5 +91,5 @@ def draw_curves(runs: Mapping[str, Sequence[dict]], keys: Mapping[str, str]) -> 
         axes.set(title=title, xlabel=unit)
         axes.grid(alpha=0.3)
         if axes.lines:
-            axes.legend()
+            as_written(axes.legend())
     return figure

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mmdyt.visualization.seg_panel import colour_mask
+from mmdyt.visualization.text import as_written
 from mmdyt.visualization.token_maps import LEGEND, clear_ticks, draw_token_map
 from mmdyt.visualization.video_strip import draw_strip
 
@@ -97,7 +98,7 @@ def _draw_grid(
     for axis in axes[cells:]:
         axis.set_visible(False)
     clear_ticks(figure)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     if result["token_maps"]:
         figure.supxlabel(LEGEND, fontsize=8)
     return figure
@@ -117,7 +118,7 @@ def _draw_segmentation(
         red, green, blue = palette[label]
         colour = (red / 255, green / 255, blue / 255)
         handles.append(Patch(color=colour, label=_name(label, classes)))
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8)
+    as_written(figure.legend(handles=handles, loc="outside right upper", fontsize=8))
 
 
 def default_palette(num_classes: int) -> list[list[int]]:

@@ -7,6 +7,8 @@ from itertools import cycle
 
 from matplotlib.figure import Figure
 
+from mmdyt.visualization.text import as_written
+
 # Wong's palette: distinguishable with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -55,7 +57,7 @@ def draw_accuracy_cost(
     axes.set(xlabel=f"{unit} per sample, from the real masks", ylabel=metric)
     axes.margins(0.08)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=1, fontsize=9.5)
+    as_written(figure.legend(loc="outside lower center", ncols=1, fontsize=9.5))
     return figure
 
 
@@ -90,5 +92,5 @@ def draw_rates_by_layer(
     axes.set(xlabel="layer, counted from 0", ylabel="activation rate", ylim=(-0.02, 1.02))
     axes.set_xticks(list(layers))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    as_written(axes.legend(fontsize=8))
     return figure

@@ -37,7 +37,7 @@ def token_maps_of(
     for record in records:
         mask = record.mask[:, record.num_prefix :].bool().cpu().numpy()  # (B, h * w)
         rows = round((mask.shape[1] * height / width) ** 0.5)
-        if mask.shape[1] % rows:
+        if rows == 0 or mask.shape[1] % rows:
             raise ValueError(
                 f"the {mask.shape[1]} tokens of {record.branch} {record.layer} form no grid over "
                 f"an image of {height} x {width}: token maps need unmerged patches"
@@ -120,7 +120,7 @@ def draw_token_maps(
             draw_token_map(axes[row, column], image, maps[row])
     for row, image in enumerate(images):
         axes[row, 0].imshow(image)
-        axes[row, 0].set_ylabel(captions[row] if captions else "")
+        axes[row, 0].set_ylabel(captions[row] if captions else "", parse_math=False)
     clear_ticks(figure)
     figure.supxlabel(LEGEND, fontsize=8)
     return figure

@@ -57,6 +57,6 @@ def draw_strip(
         for column, image in enumerate(images):
             draw_token_map(axes[row, column], image, masks[column])
     clear_ticks(figure)
-    figure.suptitle(caption)
+    figure.suptitle(caption, parse_math=False)
     figure.supxlabel(LEGEND, fontsize=8)
     return figure

@@ -198,3 +198,22 @@ def test_foreign_tasks_are_refused(files, folder, tmp_path):
         bank(torch.randn(1, 3, 28, 28), ["cats"])
     with pytest.raises(ValueError, match="one task an image, 2, got 'plain'"):
         bank(torch.randn(2, 3, 28, 28), "plain")
+
+
+@torch.no_grad()
+def test_a_task_that_is_added_moves_to_the_bank(files):
+    bank = AdapterBank(dict(plain=files["plain"])).double()
+    bank.add("narrow", files["narrow"])
+    images = torch.randn(2, 3, 28, 28)
+    logits = bank(images.double(), ["plain", "narrow"])
+    torch.testing.assert_close(logits[1].float(), own_logits(files["narrow"], images)[1])
+
+
+def test_a_bank_neither_trains_nor_runs_on_nothing(files):
+    bank = AdapterBank(dict(plain=files["plain"]))
+    with pytest.raises(ValueError, match="a bank is for inference only"):
+        bank.train()
+    assert not bank.eval().training
+    for run, images in ((bank, torch.randn(0, 3, 28, 28)), (bank.predict, [])):
+        with pytest.raises(ValueError, match="the batch has no image"):
+            run(images, [])

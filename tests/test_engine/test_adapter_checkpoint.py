@@ -349,3 +349,8 @@ def test_atomic_path_keeps_the_old_file_on_an_error(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_adapter_file_has_its_suffix(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.safetensors, got .*adapter\.pth"):
+        mmdyt.save_adapter(build(tiny_classifier()), tmp_path / "adapter.pth")

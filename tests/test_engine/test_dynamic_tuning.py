@@ -154,3 +154,8 @@ def test_weights_that_cannot_be_had_are_named(monkeypatch):
     monkeypatch.setattr("mmengine.runner.checkpoint.load_url", offline)
     with pytest.raises(OSError, match=r"the weights at https://.*deit-tiny.*no route.*PATH"):
         mmdyt.dynamic_tuning("deit-tiny_4xb256_in1k", 3, pretrained=True)
+
+
+def test_the_target_is_given_once():
+    with pytest.raises(ValueError, match="give target_rate itself, not as a field of dyt"):
+        mmdyt.dynamic_tuning("deit-tiny_4xb256_in1k", dyt=dict(target_rate=0.3))

@@ -172,3 +172,30 @@ def test_videos_have_a_map_for_every_frame(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(UnreadableInputError):
         infer(tmp_path / "broken.mp4")
+
+
+def test_what_does_not_fit_is_refused_before_it_runs(adapter, photo, tmp_path):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    for image in (noise(28, 28)[..., 0], noise(28, 28).transpose(2, 0, 1)):
+        with pytest.raises(UnreadableInputError, match=r"array of \(H, W, 3\), got \("):
+            infer([photo, image])
+    with pytest.raises(ValueError, match="batch_size must be an integer in"):
+        infer(photo, batch_size=0)
+    for source in (CONFIGS / "image/digits/vit-mini_dyt_digits.py", mmdyt.load_adapter(adapter)):
+        with pytest.raises(ValueError, match=r"base='base\.pth' needs an adapter file as source"):
+            mmdyt.inferencer(source, base="base.pth")
+
+
+def test_too_few_class_names_are_left_out_with_a_warning(adapter, photo, tmp_path):
+    model = mmdyt.load_adapter(adapter)
+    mmdyt.save_adapter(model, tmp_path / "few.safetensors", dataset_meta=dict(classes=["a", "b"]))
+    infer = mmdyt.inferencer(tmp_path / "few.safetensors", device="cpu")
+    with pytest.warns(UserWarning, match="names 2 classes and the model has 10"):
+        (result,) = infer(photo)
+    assert "pred_class" not in result and result["pred_scores"].shape == (10,)
+
+
+def test_a_model_can_be_tuned_anew_after_it_has_predicted(adapter):
+    model = mmdyt.load_adapter(adapter)
+    mmdyt.inferencer(model, device="cpu")
+    assert mmdyt.dynamic_tuning(model, num_classes=3).head.fc.out_features == 3

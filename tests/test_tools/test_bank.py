@@ -5,8 +5,10 @@ from copy import deepcopy
 import pytest
 import torch
 from mmengine.runner import Runner
+from safetensors.torch import save_file
 
-from tests.conftest import build
+import mmdyt
+from tests.conftest import TINY_ARCH, build, tiny_classifier
 from tools.bank import main
 
 
@@ -62,3 +64,19 @@ def rows_of(out: str) -> dict[str, list[str]]:
 def test_an_empty_bank_is_named(tmp_path, run_main):
     with pytest.raises(SystemExit, match=r"no bank in .*: it holds no <task>\.safetensors"):
         run_main(main, "list", tmp_path)
+
+
+def test_scripts_beside_an_adapter_are_not_run(tmp_path, run_main, capsys):
+    """And a foreign file in a bank is named."""
+    base = build(dict(type="VisionTransformer", arch=TINY_ARCH, img_size=28, patch_size=4))
+    torch.save(base.state_dict(), tmp_path / "base.pth")
+    init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "base.pth"))
+    model = build(tiny_classifier(dict(init_cfg=init_cfg)))
+    model.init_weights()
+    mmdyt.save_adapter(model, tmp_path / "adapter.safetensors")
+    (tmp_path / "setup.py").write_text("raise RuntimeError('it ran')")
+    run_main(main, "add", tmp_path / "bank", "one", tmp_path / "adapter.safetensors")
+    assert "one can be used, but not tested" in capsys.readouterr().out.replace("\n", " ")
+    save_file(dict(weight=torch.zeros(2)), tmp_path / "bank/other.safetensors")
+    with pytest.raises(SystemExit, match=r"other\.safetensors is no adapter file"):
+        run_main(main, "list", tmp_path / "bank")

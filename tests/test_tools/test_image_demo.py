@@ -128,3 +128,19 @@ def test_maps_of_merged_tokens_are_refused():
     assert token_maps_of(records, (28, 28))["mlp 2"].shape == (1, 7, 7)
     with pytest.raises(ValueError, match="49 tokens of mlp 0 form no grid over an image of 28 x 1"):
         token_maps_of(records, (28, 13))
+
+
+def test_names_are_shown_as_they_are(adapter, folder, tmp_path, run_main, capsys):
+    """Neither mathematics of matplotlib nor markup of rich; a second run skips its own pictures."""
+    (folder / "a.png").rename(folder / "$x_$[bold].png")
+    model = mmdyt.load_adapter(adapter)
+    classes = dict(classes=[f"$\\q${index}" for index in range(10)])
+    mmdyt.save_adapter(model, tmp_path / "odd.safetensors", dataset_meta=classes)
+    out = folder / "out"
+    for _ in range(2):
+        run_main(
+            image_demo.main, folder, tmp_path / "odd.safetensors", "--out", out, "--device", "cpu"
+        )
+        printed = capsys.readouterr().out
+        assert "$x_$[bold].png" in printed and "$\\q$" in printed
+        assert "2 predicted, 1 unreadable" in printed

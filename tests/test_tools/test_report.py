@@ -161,3 +161,19 @@ def test_runs_are_compared_and_lost_weights_are_said(run_dir, tmp_path):
     text = write_report([run_dir, other], tmp_path / "both.html").read_text()
     assert "holds no checkpoint any more" in text
     assert text.count('class="viewer"') == 1 and text.count("<summary>Config") == 2
+
+
+def test_a_damaged_work_dir_is_named_or_shown_in_part(run_dir, run_main, monkeypatch):
+    monkeypatch.chdir(run_dir)
+    (log,) = run_dir.glob("*/vis_data/scalars.json")
+    log.write_text(log.read_text().rstrip()[:-5])  # killed while it wrote
+    config = next(run_dir.glob("*.py"))
+    config.write_text(config.read_text().replace("test_dataloader", "lost_dataloader"))
+    (run_dir / "notes.py").write_text("raise RuntimeError('it ran')")
+    run_main(main, ".")
+    page = (run_dir / "report.html").read_text()
+    assert "<title>a&lt;b&gt;run</title>" in page and "Not all pictures can be made" in page
+    for text, message in (("{}", "is no table of budgets"), ("{", "is no JSON")):
+        (run_dir / "budgets.json").write_text(text)
+        with pytest.raises(SystemExit, match=rf"budgets\.json {message}"):
+            run_main(main, ".")

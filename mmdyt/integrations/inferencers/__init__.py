@@ -50,7 +50,8 @@ def inferencer(
 
     Args:
         source: An adapter file, the config of a run (a path or a ``Config``), or
-            a built model of mmdyt.
+            a built model of mmdyt, which is put into evaluation mode and moved to
+            the device.
         checkpoint: With a config: an ``epoch_*.pth`` or an adapter file. Defaults
             to ``None``: the weights of the config's ``init_cfg``, so that
             adapters, dispatchers and head are untrained.
@@ -66,8 +67,8 @@ def inferencer(
 
     Raises:
         ValueError: If the model is of no supported task, nothing says how a
-            sample is read, or the file does not fit (see
-            :func:`mmdyt.load_adapter`).
+            sample is read, ``checkpoint`` or ``base`` does not go with the source,
+            or the file does not fit (see :func:`mmdyt.load_adapter`).
         FileNotFoundError: If there is no such file.
     """
     with quiet():
@@ -94,6 +95,8 @@ def inferencer(
 
 
 def _load(source: Any, checkpoint: Any, base: Any) -> tuple[Any, list[dict] | None]:
+    if base is not None and (_is_config(source) or isinstance(source, BaseModel)):
+        raise ValueError(f"base={str(base)!r} needs an adapter file as source")
     if _is_config(source):
         cfg = source if isinstance(source, Config) else Config.fromfile(source)
         return _from_config(cfg, checkpoint), find_pipeline(cfg)

@@ -231,7 +231,8 @@ class CompleteModelMixin:
         )
         if learned and torch.is_grad_enabled() and not rate.requires_grad:
             raise RuntimeError(
-                "the decisions have no gradient, as under mmengine's activation_checkpointing "
+                "the decisions have no gradient, as in evaluation mode (call model.train(), or "
+                "compute the loss in torch.no_grad()), under mmengine's activation_checkpointing "
                 "(leave that out and set model.backbone.with_cp=True) or inside "
                 "dispatch_mode(model, 'complete')"
             )
