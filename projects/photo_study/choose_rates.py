@@ -1,6 +1,7 @@
 """Choose every method's learning rate from the finished runs of ``photo_study_lr.py``.
 
-The best mean over the tasks wins; of equals the larger. Writes ``configs/_base_/learning_rates.py``.
+The best mean over the tasks wins; of equals the larger. Writes
+``configs/_base_/learning_rates.py``.
 """
 
 from __future__ import annotations
