@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from mmdyt import __version__
+from mmdyt import LAZY, __version__
 
 project = "mmdyt"
 author = "The mmdyt authors"
@@ -24,4 +24,5 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!mmdyt\.).*"),
     (r"py:class", r"mmdyt\.evaluation\.timing\.T"),  # a type variable
+    (r"py:.*", rf"mmdyt\.({'|'.join(LAZY)})"),  # their pages are those of their modules
 ]

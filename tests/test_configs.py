@@ -258,8 +258,10 @@ def distinct_models() -> dict[str, str]:
     for path in SUITES:
         suite = Suite.fromfile(path)
         for run in suite.runs(seeds=suite.seeds[:1]):
-            shrunk = json.dumps(shrink(run.config().model.to_dict()), sort_keys=True)
-            found.setdefault(shrunk, f"{name(path)}: {run.name}")
+            model = run.config().model.to_dict()
+            if "head" in model:  # a classifier
+                shrunk = json.dumps(shrink(model), sort_keys=True)
+                found.setdefault(shrunk, f"{name(path)}: {run.name}")
     return found
 
 

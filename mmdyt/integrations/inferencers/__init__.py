@@ -63,7 +63,7 @@ def inferencer(
 
     Returns:
         An object to call with paths, see
-        :meth:`mmdyt.engine.inferencer.BaseDyTInferencer.__call__`.
+        ``BaseDyTInferencer.__call__``.
 
     Raises:
         ValueError: If the model is of no supported task, nothing says how a

@@ -53,7 +53,7 @@ class DAPTViT(SSFViT):
 
     DAPT (Zhou et al., CVPR 2024, arXiv 2403.01439), published for point clouds, of
     which this is the plain form on images with ``dispatch=None`` and
-    :class:`~mmdyt.models.DynamicAdapter`. As in the released code: scales from
+    :class:`~mmdyt.models.adapters.DynamicAdapter`. As in the released code: scales from
     N(1, 0.02) and shifts from N(0, 0.02) behind every operation, so that a fresh
     model is near the frozen one, not equal to it; the prompt
     ``TFTS(mean_N gelu(adapter output))`` stands behind the class token after each
