@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+import submitit  # noqa: F401  its import closes every log handler: absl's would take stderr along
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
