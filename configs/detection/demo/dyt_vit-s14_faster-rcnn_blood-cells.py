@@ -2,5 +2,7 @@
 
 _base_ = "adaptformer_vit-s14_faster-rcnn_blood-cells.py"
 
-model = dict(backbone=dict(dispatch="mlp"), dyt=dict(target_rate=0.5, rate_weight=2.0))
+model = dict(
+    backbone=dict(dispatch="mlp"), dyt=dict(_delete_=True, target_rate=0.5, rate_weight=2.0)
+)
 custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]
