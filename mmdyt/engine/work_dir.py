@@ -16,7 +16,7 @@ from mmdyt.engine.suite import RECORD
 # The metric of a page, where a test gave it; otherwise the first that it gave.
 MAIN_METRICS = ("accuracy/top1", "mIoU", "coco/bbox_mAP", "acc/top1")
 # In what mmengine writes of a config; a script beside it is not to be run.
-HAS_MODEL = re.compile(r"^(model = |_base_ = )", re.MULTILINE)
+HAS_MODEL = re.compile(r"^model ?= ?dict\(", re.MULTILINE)  # spaces as yapf pleases
 
 
 @dataclass(frozen=True)

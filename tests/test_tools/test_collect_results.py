@@ -79,4 +79,4 @@ def test_both_means_of_vtab_have_a_column(tmp_path):
     assert done.returncode == 0, done.stderr
     head = next(line for line in done.stdout.splitlines() if line.startswith("| method"))
     assert "| structured | mean of tasks | mean |" in head
-    assert "E2VPT, the paper's" in done.stdout
+    assert "E2VPT (paper)" in done.stdout

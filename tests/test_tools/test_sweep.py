@@ -85,7 +85,12 @@ def pointer(run: Path) -> str:
 
 def test_a_sweep_is_alone_and_goes_on_after_it_was_stopped_or_killed(suite, tmp_path):
     run = tmp_path / "out/digits/fine/seed0"
-    options = ("--methods", "fine", "--cfg-options", "train_cfg.max_epochs=60")
+    options = (
+        "--methods",
+        "fine",
+        "--cfg-options",
+        "train_cfg.max_epochs=200",
+    )  # longer than a second start
     for number in (signal.SIGINT, signal.SIGKILL):
         before = pointer(run)
         sweep = start(suite, tmp_path / "out", *options)
