@@ -80,7 +80,7 @@ class KeyValuePrefix(TunedModule):
         prefix = prefix.unsqueeze(0)  # (1, 1 or 2, H, M, D)
         if self.gate is not None:
             prefix = self.gate(x)[:, None, None, :, None] * prefix
-        prefix = prefix.expand(len(x), -1, -1, -1, -1)
+        prefix = prefix.expand(x.shape[0], -1, -1, -1, -1)
         return prefix[:, 0], prefix[:, -1]
 
 

@@ -41,5 +41,5 @@ class PromptTokens(TunedModule):
     def forward(self, x: Tensor) -> Tensor:
         """Put the prompts into the stream, ``(B, N, C)`` to ``(B, N + P, C)``."""
         tokens = self.tokens if self.mask is None else self.tokens * self.mask
-        prompts = tokens.to(x.dtype).expand(len(x), -1, -1)
+        prompts = tokens.to(x.dtype).expand(x.shape[0], -1, -1)
         return torch.cat([x[:, : self.position], prompts, x[:, self.behind :]], dim=1)
