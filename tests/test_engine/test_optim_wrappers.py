@@ -4,6 +4,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 
 from mmdyt.models.utils import dispatched_layers
+from mmdyt.ops import attention
 from tests.conftest import build, tiny_classifier
 from tests.test_models.test_complete_model_mixin import batch
 
@@ -13,6 +14,7 @@ def test_a_config_trains_in_bfloat16():
     seen = []
     layer = dispatched_layers(model)[0]
     layer.ffn.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+    assert layer.attn.scaled_dot_product_attention is attention
     before = {name: p.clone() for name, p in model.named_parameters()}
     wrapper = build_optim_wrapper(
         model,

@@ -32,8 +32,8 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
     ln2: nn.Module
     ffn: FFN
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    def _add_dispatch(self, *args, **kwargs) -> None:
+        super()._add_dispatch(*args, **kwargs)
         self.attn.scaled_dot_product_attention = attention
 
     def forward(self, x: Tensor) -> Tensor:

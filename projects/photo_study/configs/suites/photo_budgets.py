@@ -1,4 +1,4 @@
-"""DyT on photographs at four activation rates, three seeds: five epochs on 800 images.
+"""DyT on photographs at four activation rates, three seeds: four epochs on 800 images.
 
 The 200 images for validation are left to calibrate on:
 ``python -m projects.budget_study.measure projects/photo_study/configs/suites/photo_budgets.py``.
@@ -7,7 +7,7 @@ The 200 images for validation are left to calibrate on:
 _base_ = "photo_study.py"
 
 title = "Photographs: rates trained for"
-epochs = 5
+epochs = 4
 tasks = {
     "_delete_": True,
     **{
