@@ -14,12 +14,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from numpy.typing import NDArray
-from torch import Tensor
 
 from mmdyt.checks import check_integer
 from mmdyt.engine.cli import describe
 from mmdyt.evaluation import BackbonePass, CostAccount, flops_of, observe_passes
+from mmdyt.visualization.pictures import pictures_of
 from mmdyt.visualization.token_maps import token_maps_of
 
 
@@ -153,18 +152,13 @@ class BaseDyTInferencer(ABC):
             activation_rate=sum(rates) / len(rates) if rates else None,
             gflops=sum(float(flops.sum()) for flops in flops_of(self.account, passes)) / 1e9,
             token_maps=joined,
-            images=np.concatenate([self._pictures(one.images) for one in passes]),
+            images=np.concatenate(
+                [
+                    pictures_of(one.images, self.model.data_preprocessor, self.loads_rgb)
+                    for one in passes
+                ]
+            ),
         )
-
-    def _pictures(self, images: Tensor) -> NDArray:
-        """Undo the normalisation: ``(P, 3, H, W)`` to ``(P, H, W, 3)``, RGB, uint8."""
-        own = self.model.data_preprocessor
-        if getattr(own, "mean", None) is not None:
-            images = images * own.std.view(1, 3, 1, 1) + own.mean.view(1, 3, 1, 1)
-        flips = getattr(own, "_channel_conversion", False) or getattr(own, "to_rgb", False)
-        if self.loads_rgb == bool(flips):
-            images = images.flip(1)
-        return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _as_text(inputs: Any) -> Any:

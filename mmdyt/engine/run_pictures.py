@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,21 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import load_checkpoint
-from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
 from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.work_dir import FinishedRun, read_json
 from mmdyt.evaluation.model_cost import build_uninitialised
-from mmdyt.models.utils import collect_dispatch, dispatched_layers
-from mmdyt.ops import hard_sigmoid
-from mmdyt.structures import DispatchRecord
+from mmdyt.models.utils import collect_dispatch, set_shift
+from mmdyt.visualization.pictures import pictures_of
+from mmdyt.visualization.text import class_name
+from mmdyt.visualization.token_maps import token_maps_of
 
 NUM_IMAGES = 6
 NUM_FRAMES = 8
 MAX_PREDICTIONS = 2000
 LABELS = ("gt_label", "pred_label")
-# Attributes that tell of a preprocessor's change from BGR to RGB, by host.
-TO_RGB = ("to_rgb", "_channel_conversion", "channel_conversion")
 
 
 def load_run(run: FinishedRun) -> tuple[nn.Module, Any, Path]:
@@ -77,21 +74,6 @@ def read_budgets(work_dir: Path) -> list[dict[str, float]]:
     return sorted((p for p in points if "shift" in p), key=lambda point: point["shift"])
 
 
-@contextmanager
-def shifted(model: nn.Module, shift: float) -> Iterator[None]:
-    """Add a number to the logits of all dispatchers inside the context."""
-
-    def decide(dispatcher: nn.Module, _args: tuple, out: tuple[Tensor, Tensor]) -> tuple:
-        logits = out[1] + shift
-        return hard_sigmoid(logits, dispatcher.threshold), logits  # type: ignore[arg-type]
-
-    with ExitStack() as stack:
-        for layer in dispatched_layers(model) if shift else ():
-            for dispatcher in layer.dispatcher.values():
-                stack.callback(dispatcher.register_forward_hook(decide).remove)
-        yield
-
-
 @torch.inference_mode()
 def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Show which patches of some test images every layer computes.
@@ -107,7 +89,8 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
         dispatchers.
 
     Raises:
-        ValueError: If tokens form no grid over the image, as after merging.
+        ValueError: If tokens form no grid over the image, as after merging, or the
+            dispatchers have no logits whose shift would be a budget.
     """
     indices = np.linspace(0, len(dataset) - 1, min(NUM_IMAGES, len(dataset)), dtype=int)
     batch = pseudo_collate([dataset[index] for index in indices])
@@ -115,45 +98,37 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
     inputs, samples = data["inputs"], data["data_samples"]
     is_clip = inputs.ndim == 5  # (B, T, 3, H, W): one clip's frames
     pictures = inputs[0][:NUM_FRAMES] if is_clip else inputs
-    shifts = [point["shift"] for point in budgets] or [0.0]
-    maps, layers = [], []
-    for shift in shifts:
-        with shifted(model, shift), collect_dispatch(model.backbone) as records:
+    captions = [""] * len(pictures)
+    if not is_clip and "gt_label" in samples[0]:
+        classes = dataset.metainfo.get("classes")
+        predicted = model(inputs, samples, mode="predict")
+        captions = [_caption(sample, classes) for sample in predicted]
+    maps = []
+    for point in budgets or [{}]:
+        if point:
+            set_shift(model, point["shift"])
+        with collect_dispatch(model.backbone) as records:
             model.backbone(pictures)
-        layers = [f"layer {record.layer}, {record.branch}" for record in records]
-        maps.append([_grid(record, pictures.shape[-2:]) for record in records])
+        maps.append(token_maps_of(records, pictures.shape[-2:]))
+    if budgets:
+        set_shift(model, 0.0)
+    layers = list(maps[0])
     if not layers:
         return {}
-    captions = ["" for _ in pictures]
-    if not is_clip and "gt_label" in samples[0]:
-        captions = [_caption(sample) for sample in model(inputs, samples, mode="predict")]
     return dict(
-        images=_pictures(model, pictures, is_clip), captions=captions, layers=layers, maps=maps
+        # Videos decode to RGB.
+        images=list(pictures_of(pictures, model.data_preprocessor, loads_rgb=is_clip)),
+        captions=captions,
+        layers=layers,
+        maps=[list(by_layer.values()) for by_layer in maps],
     )
 
 
-def _grid(record: DispatchRecord, size: Sequence[int]) -> NDArray:
-    mask = record.mask[:, record.num_prefix :].bool().cpu().numpy()  # (B, h * w)
-    rows = round((mask.shape[1] * size[0] / size[1]) ** 0.5)
-    if rows == 0 or mask.shape[1] % rows:
-        raise ValueError(f"the {mask.shape[1]} tokens of layer {record.layer} form no grid")
-    return mask.reshape(len(mask), rows, -1)
-
-
-def _pictures(model: Any, inputs: Tensor, is_clip: bool) -> list[NDArray]:
-    """Undo the normalisation of images, ``(B, 3, H, W)``."""
-    norm = model.data_preprocessor
-    if getattr(norm, "mean", None) is not None:
-        inputs = inputs * norm.std.view(-1, 1, 1) + norm.mean.view(-1, 1, 1)
-    images = inputs.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    is_rgb = is_clip or any(getattr(norm, name, False) for name in TO_RGB)  # videos decode to RGB
-    return list(images if is_rgb else images[..., ::-1])
-
-
-def _caption(sample: Any) -> str:
+def _caption(sample: Any, classes: Sequence[str] | None) -> str:
     if any(sample.get(name) is None or sample.get(name).numel() != 1 for name in LABELS):
         return ""
-    return f"is {int(sample.gt_label)}, said {int(sample.pred_label)}"
+    truth, said = (class_name(int(sample.get(name)), classes) for name in LABELS)
+    return f"is {truth}, said {said}"
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mmdyt.visualization.text import as_written
+from mmdyt.visualization.text import legend_as_written
 
 TASK_LOSS = "task_loss"
 
@@ -82,14 +82,14 @@ def draw_curves(runs: Mapping[str, Sequence[dict]], keys: Mapping[str, str]) -> 
     """
     figure = Figure(figsize=(4.2 * len(keys), 3.4), layout="constrained")
     for axes, (key, title) in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys.items()):
-        unit = ""
+        unit, lines = "", []
         for name, log in runs.items():
             places, unit = positions(log)
             points = [(place, entry[key]) for place, entry in zip(places, log) if key in entry]
             if points:
-                axes.plot(*zip(*points), marker=".", label=name)
+                lines += axes.plot(*zip(*points), marker=".", label=name)
         axes.set(title=title, xlabel=unit)
         axes.grid(alpha=0.3)
-        if axes.lines:
-            as_written(axes.legend())
+        if lines:
+            legend_as_written(axes, lines)
     return figure

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmdyt.structures import DispatchRecord
 from mmdyt.visualization.seg_panel import token_depth
+from mmdyt.visualization.text import legend_as_written
 
 
 class Objects(NamedTuple):
@@ -74,7 +75,7 @@ def draw_det_panel(
         axis.set(xticks=[], yticks=[])
     figure.colorbar(heat, ax=axes[:, 2], label="share of layers that computed the patch")
     handles = [Patch(color=colour, label=name) for name, colour in zip(classes, colours)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8))
+    legend_as_written(figure, handles, loc="outside lower center", ncols=min(len(handles), 8))
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mmdyt.visualization.seg_panel import colour_mask
-from mmdyt.visualization.text import as_written
+from mmdyt.visualization.text import class_name, legend_as_written
 from mmdyt.visualization.token_maps import LEGEND, clear_ticks, draw_token_map
 from mmdyt.visualization.video_strip import draw_strip
 
@@ -37,7 +37,7 @@ def describe_prediction(result: Mapping[str, Any], classes: Sequence[str] | None
     labels, counts = np.unique(result["pred_sem_seg"], return_counts=True)
     shares = sorted(zip(counts / counts.sum(), labels), reverse=True)
     return ", ".join(
-        f"{_name(label, classes)} {share:.0%}" for share, label in shares[:4] if share >= 0.005
+        f"{class_name(label, classes)} {share:.0%}" for share, label in shares[:4] if share >= 0.005
     )
 
 
@@ -117,15 +117,11 @@ def _draw_segmentation(
     for label in np.unique(mask):
         red, green, blue = palette[label]
         colour = (red / 255, green / 255, blue / 255)
-        handles.append(Patch(color=colour, label=_name(label, classes)))
-    as_written(figure.legend(handles=handles, loc="outside right upper", fontsize=8))
+        handles.append(Patch(color=colour, label=class_name(label, classes)))
+    legend_as_written(figure, handles, loc="outside right upper", fontsize=8)
 
 
 def default_palette(num_classes: int) -> list[list[int]]:
     """RGB colours of matplotlib's ``tab20``, spread over the classes."""
     colours = colormaps["tab20"].resampled(num_classes)
     return [[round(255 * part) for part in colours(index)[:3]] for index in range(num_classes)]
-
-
-def _name(label: int, classes: Sequence[str] | None) -> str:
-    return classes[label] if classes else f"class {label}"

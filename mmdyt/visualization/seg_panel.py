@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mmdyt.structures import DispatchRecord
+from mmdyt.visualization.text import legend_as_written
 
 IGNORED = (255, 255, 255)
 
@@ -86,5 +87,5 @@ def draw_seg_panel(
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
         for name, (red, green, blue) in zip(classes, palette)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8))
+    legend_as_written(figure, handles, loc="outside lower center", ncols=min(len(handles), 8))
     return figure

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from mmdyt.visualization.text import as_written
+from mmdyt.visualization.text import legend_as_written
 
 # Wong's palette: distinguishable with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -43,21 +44,23 @@ def draw_accuracy_cost(
     titles = sorted(points, key=lambda title: -points[title][1])
     figure = Figure(figsize=(5.4, 3.4 + 0.2 * len(titles)), layout="constrained")
     axes = figure.subplots()
+    handles: list[Line2D] = []
     if dense is not None:
-        axes.axvline(dense, color="#999999", linestyle=":", label="plain model's cost")
+        label = "plain model's cost"
+        handles.append(axes.axvline(dense, color="#999999", linestyle=":", label=label))
     colours = dict(zip(dict.fromkeys(groups.values()), cycle(COLOURS)))
     markers = {name: cycle(MARKERS) for name in colours}
     for title in titles:
         group = groups[title]
         label = f"{title} ({group})" if group else title
         marker = next(markers[group])
-        axes.plot(*points[title], marker, color=colours[group], label=label)
+        handles += axes.plot(*points[title], marker, color=colours[group], label=label)
     for name, line in (curves or {}).items():
-        axes.plot(*zip(*line), marker=".", color="#666666", zorder=1, label=name)
+        handles += axes.plot(*zip(*line), marker=".", color="#666666", zorder=1, label=name)
     axes.set(xlabel=f"{unit} per sample, from the real masks", ylabel=metric)
     axes.margins(0.08)
     axes.grid(alpha=0.3)
-    as_written(figure.legend(loc="outside lower center", ncols=1, fontsize=9.5))
+    legend_as_written(figure, handles, loc="outside lower center", ncols=1, fontsize=9.5)
     return figure
 
 
@@ -76,6 +79,7 @@ def draw_rates_by_layer(
     """
     figure = Figure(figsize=(5.4, 4.0), layout="constrained")
     axes = figure.subplots()
+    handles: list[Line2D] = []
     for index, (title, runs) in enumerate(rates.items()):
         colour = COLOURS[index % len(COLOURS)]
         style = ("-", "--", "-.")[index // len(COLOURS) % 3]
@@ -83,7 +87,7 @@ def draw_rates_by_layer(
         layers = range(len(columns))
         means = [sum(column) / len(column) for column in columns]
         label = f"{title} (measured {sum(means) / len(means):.2f})"
-        axes.plot(layers, means, style, marker="o", color=colour, label=label)
+        handles += axes.plot(layers, means, style, marker="o", color=colour, label=label)
         axes.fill_between(
             layers, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.1
         )
@@ -92,5 +96,5 @@ def draw_rates_by_layer(
     axes.set(xlabel="layer, counted from 0", ylabel="activation rate", ylim=(-0.02, 1.02))
     axes.set_xticks(list(layers))
     axes.grid(alpha=0.3)
-    as_written(axes.legend(fontsize=8))
+    legend_as_written(axes, handles, fontsize=8)
     return figure

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from copy import deepcopy
+from itertools import product
 
 import numpy as np
 import pytest
@@ -90,6 +91,9 @@ def test_the_page_holds_everything_and_loads_nothing(run_dir, run_main, capsys):
         assert part in text, part
     assert all(one.startswith("data:") for one in re.findall(r'(?:src|href)="([^"]*)"', text))
     assert "://" not in re.sub(r'"data:[^"]*"|<pre>.*?</pre>', "", text, flags=re.DOTALL)
+    captions = json.loads(re.findall(r'"captions": (\[.*?\])', text)[0])
+    names = [EVIL, "$x_", *map(str, range(2, 10))]
+    assert {tuple(one[3:].split(", said ")) for one in captions} <= set(product(names, names))
     assert EVIL not in text and "<b>run" not in text and "a&lt;b&gt;run" in text
     if CHROMIUM is None:
         return
@@ -98,9 +102,7 @@ def test_the_page_holds_everything_and_loads_nothing(run_dir, run_main, capsys):
         assert console == ""
         assert seen["width"] <= seen["inner"]  # nothing but tables and code scrolls sideways
         layers = [move for move in seen["moves"] if move[0] == "layer"]
-        assert [text.split(":")[0] for _, text, _ in layers] == [
-            f"layer {i}, mlp" for i in range(3)
-        ]
+        assert [text.split(":")[0] for _, text, _ in layers] == [f"mlp {i}" for i in range(3)]
         budgets = [move for move in seen["moves"] if move[0] == "budget"]
         assert [text for _, text, _ in budgets] == [
             f"budget: rate {rate:.2f}, {gflops} GFLOPs, accuracy 10.00"

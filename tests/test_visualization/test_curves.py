@@ -1,5 +1,6 @@
 """Curves: one axis of epochs, comparable losses, resumed runs whole."""
 
+import io
 import json
 
 import pytest
@@ -74,3 +75,16 @@ def test_points_have_the_tables_unit_and_no_leader_lines():
 def test_layers_are_counted_from_0():
     (axes,) = draw_rates_by_layer({"dyt": [[1.0, 0.5, 0.0]]}, {"dyt": 0.5}).axes
     assert list(axes.lines[0].get_xdata()) == [0, 1, 2] and "from 0" in axes.get_xlabel()
+
+
+def test_names_that_matplotlib_hides_or_sets_as_formulas_are_shown():
+    """It leaves names with a leading _ out of legends, and reads $x_$ as mathematics."""
+    names = ["_run", "$x_$", "_child0"]
+    curves = draw_curves({name: [train(20, a=1.0)] for name in names}, {"loss": ""}).axes[0]
+    cost = draw_accuracy_cost(dict.fromkeys(names, (1.0, 2.0)), dict.fromkeys(names, ""))
+    rates = draw_rates_by_layer({name: [[1.0]] for name in names}, {}).axes[0]
+    for legend in (curves.get_legend(), cost.legends[0], rates.get_legend()):
+        shown = [text.get_text().removesuffix(" (measured 1.00)") for text in legend.get_texts()]
+        assert shown == names
+        assert not any(text.get_parse_math() for text in legend.get_texts())
+    curves.figure.savefig(io.BytesIO())
