@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 Point = dict[str, Any]
 
 EXTREME = 64.0  # shifts beyond the logits of trained dispatchers
@@ -18,8 +20,9 @@ def calibrate(
     """Bisect for shifts that divide what dispatch can save into equal parts.
 
     The least and the most that the model can cost are measured first; the points
-    then lie at 10 % to 90 % of the way. What one search has measured narrows the
-    next one down.
+    then lie at 10 % to 90 % of the way, the two at the ends not inside it, so that
+    10 % and 90 % can be asked for. What one search has measured narrows the next
+    one down.
 
     Args:
         measure: Runs the model with a shift of all logits; the point that it
@@ -42,8 +45,10 @@ def calibrate(
             "budget to choose"
         )
     found: list[Point] = []
-    for index in range(num_points):
-        target = floor + (0.1 + 0.8 * index / (num_points - 1)) * (most - floor)
+    shares = np.linspace(0.1, 0.9, num_points)
+    shares[[0, -1]] += (-TOLERANCE, TOLERANCE)
+    for share in shares.tolist():
+        target = floor + share * (most - floor)
         for _ in range(MAX_HALVINGS):
             nearest = min(seen, key=lambda point: abs(point["gflops"] - target))
             if abs(nearest["gflops"] - target) <= TOLERANCE * (most - floor):

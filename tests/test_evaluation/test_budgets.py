@@ -17,7 +17,8 @@ def test_points_divide_what_dispatch_can_save_into_equal_parts():
     points = calibrate(measure, 5, told.append)
     assert shifts[:2] == [-EXTREME, EXTREME] and len(shifts) < 45
     for point, share in zip(points, (0.1, 0.3, 0.5, 0.7, 0.9)):
-        assert abs(point["gflops"] - (5 + 10 * share)) <= 10 * TOLERANCE
+        assert abs(point["gflops"] - (5 + 10 * share)) <= 20 * TOLERANCE
+    assert points[0]["gflops"] <= 6 and points[-1]["gflops"] >= 14  # both can be asked for
     assert told == sorted(told) and told[-1] == 5
 
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmpretrain.structures import DataSample
 
 import mmdyt
 from mmdyt.evaluation import CostAccount
@@ -131,6 +132,23 @@ def test_training_ignores_a_budget():
         torch.manual_seed(0)
         outs.append(one(torch.ones(2, 3, 28, 28)))
     assert torch.equal(*outs)
+
+
+def test_a_table_does_not_outlast_training(tmp_path):
+    model = lively()
+    model.budgets = table(model)
+    images = torch.randn(2, 3, 28, 28)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    with torch.no_grad():
+        model.loss(images, samples)  # as a validation that logs its loss
+    assert set_budget(model, rate=0.5)["rate"] == pytest.approx(0.5)
+    model.train()
+    model.loss(images, samples)
+    with pytest.raises(ValueError, match="came without a table of budgets"):
+        set_budget(model, rate=0.5)
+    mmdyt.save_adapter(model, tmp_path / "adapter.safetensors")
+    meta = mmdyt.fileio.load_from_safetensors(str(tmp_path / "adapter.safetensors"))["meta"]
+    assert meta["budgets"] is None
 
 
 def test_a_table_says_which_shift_and_capacity_a_budget_needs(tmp_path):

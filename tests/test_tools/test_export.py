@@ -1,5 +1,6 @@
 """An exported model answers as the trained one, for any number of active tokens."""
 
+import copy
 import json
 import logging
 import re
@@ -205,6 +206,14 @@ def test_segmentors_and_recognizers_are_exported_too(tmp_path, subtests):
                 verify(functions, other, clear)
                 if "decode_head" in cfg.model:
                     assert functions["onnx"](other).shape == (3, 5, *shape[-2:])
+
+
+@torch.no_grad()
+def test_a_model_that_merges_tokens_can_be_copied_after_its_export():
+    model = Logits(build(tiny_classifier(dict(type="mmdyt.ToMeViT", r=4)))).eval()
+    images = torch.randn(2, 3, 28, 28)
+    trace(model, images)
+    assert torch.equal(copy.deepcopy(model)(images), model(images))
 
 
 @torch.no_grad()

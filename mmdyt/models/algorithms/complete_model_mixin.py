@@ -95,6 +95,10 @@ class CompleteModelMixin:
             :func:`mmdyt.models.utils.set_trainable`. Defaults to ``'peft'``.
         **kwargs: As the host class.
 
+    Attributes:
+        budgets (dict | None): Table of budgets (:func:`mmdyt.set_budget`) of these weights;
+            a loss in training discards it.
+
     Raises:
         ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's.
     """
@@ -102,6 +106,7 @@ class CompleteModelMixin:
     logits_module = "head"
     heads: tuple[str, ...] = ("head",)
     default_objective = DyTObjective()
+    budgets: dict | None = None
 
     @property
     def distill_activation(self) -> str:
@@ -167,6 +172,8 @@ class CompleteModelMixin:
             Scalars by name.
         """
         assert isinstance(self, nn.Module)
+        if self.training:  # what was measured on the weights as they are holds no longer
+            self.budgets = None
         host_loss = super().loss  # type: ignore[misc]
         if not self._dispatches():
             task = host_loss(inputs, data_samples, **kwargs)

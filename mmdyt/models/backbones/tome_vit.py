@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,10 +20,11 @@ class TokenSizes:
     """Sizes of the tokens in the stream, handed from layer to layer.
 
     Args:
-        now: ``(B, N)``, set anew by the first layer. Empty before any pass.
+        now: ``(B, N)``. Defaults to ``None``, as between passes: a model can then be
+            copied whatever a pass, or the tracing of one, computed.
     """
 
-    now: Tensor = field(default_factory=lambda: torch.empty(0))
+    now: Tensor | None = None
 
 
 class ToMeEncoderLayer(DyTEncoderLayer):
@@ -41,6 +42,7 @@ class ToMeEncoderLayer(DyTEncoderLayer):
         """Run attention, merging and MLP, ``(B, N, C)`` to ``(B, N - r, C)``."""
         first = self.layer_index == 0
         size = torch.ones(x.shape[:2], device=x.device) if first else self.sizes.now
+        assert size is not None
         attended, keys = self.recomputed(self._attend)(x, size)
         matching = bipartite_soft_matching(keys, self.r, self.num_prefix)
         x, self.sizes.now = merge_tokens(x + attended, size, matching)
@@ -90,6 +92,12 @@ class ToMeViT(DyTViT):
                 f"backbone.out_type={self.out_type!r} is not supported by {type(self).__name__}, "
                 "as merged tokens have no place in the image; choose one of ['cls_token', 'raw']"
             )
-        sizes = TokenSizes()
+        self.sizes = TokenSizes()
         for layer in self.layers:
-            layer.r, layer.sizes = r, sizes
+            layer.r, layer.sizes = r, self.sizes
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run the backbone, see ``DyTViT``."""
+        out = super().forward(x)
+        self.sizes.now = None
+        return out
