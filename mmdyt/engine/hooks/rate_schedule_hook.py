@@ -13,6 +13,7 @@ from torch import nn
 from mmdyt.checks import check_number
 from mmdyt.models.dispatchers import TokenDispatcher
 from mmdyt.models.utils import dispatched_layers
+from mmdyt.ops import logit
 from mmdyt.registry import HOOKS
 
 
@@ -22,16 +23,18 @@ class RateScheduleHook(Hook):
 
     At the start every token is active: adapters and heads learn on the features
     of the whole backbone before dispatchers take tokens away, which short
-    trainings need. The target depends on the progress alone, so that a resumed
-    run goes on with that of an uninterrupted one. It is logged as
-    ``target_rate``.
+    trainings need. The biases of the dispatchers follow the target: a bias of
+    ``logit(target)`` makes tokens active at that rate in training, whatever the
+    learning rate; what dispatchers learn comes on top. All depends on the
+    progress alone, so that a resumed run goes on as an uninterrupted one. The
+    target is logged as ``target_rate``.
 
     Args:
         begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
         end (float): Share of the training after which the target is
             ``model.dyt.target_rate``, in (0, 1]. Defaults to 0.75.
-        bias (float): What the biases of all dispatchers start from; at 5 some
-            99 % of the tokens are active. Defaults to 5.0.
+        bias (float): The bias of a target of 1, and the most that any target
+            gets; at 5 some 99 % of the tokens are active. Defaults to 5.0.
 
     Raises:
         ValueError: If ``begin`` or ``end`` is outside (0, 1], or ``bias`` is not
@@ -52,8 +55,8 @@ class RateScheduleHook(Hook):
         Raises:
             ValueError: If the model has no learned dispatcher.
         """
-        dispatchers = _learned(runner.model)
-        if not dispatchers:
+        self.dispatchers = _learned(runner.model)
+        if not self.dispatchers:
             raise ValueError(
                 f"custom_hooks has a RateScheduleHook, but {type(runner.model).__name__} has no "
                 "learned dispatcher: remove the hook, or set model.backbone.dispatch and a "
@@ -62,16 +65,26 @@ class RateScheduleHook(Hook):
         self.goal = _unwrapped(runner.model).objective.target_rate
         if runner.iter == 0:
             with torch.no_grad():
-                for dispatcher in dispatchers:
-                    dispatcher.proj.bias.fill_(self.bias)
+                for dispatcher in self.dispatchers:
+                    dispatcher.proj.bias.fill_(self._opening(self._target(runner, 0)))
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Set and log the target of this iteration."""
-        progress = min(runner.iter / max(self.end * runner.max_iters, 1), 1)
-        target = self.begin + (self.goal - self.begin) * progress
+        """Set and log the target of this iteration, and move the biases with it."""
+        target = self._target(runner, runner.iter)
         model = _unwrapped(runner.model)
         model.objective = replace(model.objective, target_rate=target)
         runner.message_hub.update_scalar("train/target_rate", target)
+        before = self._target(runner, max(runner.iter - 1, 0))
+        with torch.no_grad():
+            for dispatcher in self.dispatchers:
+                dispatcher.proj.bias += self._opening(target) - self._opening(before)
+
+    def _target(self, runner, iteration: int) -> float:
+        progress = min(iteration / max(self.end * runner.max_iters, 1), 1)
+        return self.begin + (self.goal - self.begin) * progress
+
+    def _opening(self, target: float) -> float:
+        return min(logit(target), self.bias) if target < 1 else self.bias
 
 
 def _unwrapped(model: nn.Module) -> Any:
