@@ -29,9 +29,9 @@ def _method(title: str, leaf: str, **options) -> dict:
     )
 
 
-# A step of AdamW on a dispatcher moves its logits by about the learning rate times the L1 norm of the
-# tokens it reads. These are the pre-trained model's by layer, on 24 photographs; with one rate for
-# all, the rate loss alone closes the last layers and leaves the first open, whatever tokens show.
+# A step of AdamW on a dispatcher moves its logits by about the learning rate times the L1 norm of
+# the tokens it reads. These are the pre-trained model's by layer, on 24 photographs; with one
+# learning rate for all, the rate loss alone closes the last layers and leaves the first open.
 _NORMS = [24.1, 14.3, 11.8, 12.5, 14.7, 20.7, 24.2, 34.7, 49.5, 72.7, 115.0, 605.2]
 _even = {
     "optim_wrapper.paramwise_cfg": dict(
