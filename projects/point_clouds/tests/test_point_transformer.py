@@ -205,12 +205,12 @@ def test_a_skipped_token_saves_its_mlp():
 def test_every_config_takes_a_training_step(path):
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None
+    assert cfg.train_dataloader.drop_last  # the head's batch norms refuse a batch of one
     model = build(cfg.model)
     assert cfg.model.head.in_channels == model.backbone.num_features[-1]
     assert cfg.model.head.num_classes == len(cfg.train_dataloader.dataset.digits)
     model.init_weights()
-    cfg.model.head.num_classes = 10
-    assert train_step(build(cfg.model), torch.rand(4, 96, 3))["loss"] > 0
+    assert train_step(model, torch.rand(4, 96, 3))["loss"] > 0
 
 
 BAD = [

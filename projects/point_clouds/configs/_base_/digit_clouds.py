@@ -11,6 +11,7 @@ dataset = dict(
 )
 train_dataloader = dict(
     batch_size=32,
+    drop_last=True,  # 449 clouds would leave one, which the head's batch norms refuse
     num_workers=0,
     collate_fn=dict(type="default_collate"),
     sampler=dict(type="DefaultSampler", shuffle=True),
