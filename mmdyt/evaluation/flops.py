@@ -259,7 +259,12 @@ def flop_analyzer(model: nn.Module, inputs: Tensor) -> FlopAnalyzer:
     """
     analyzer = FlopAnalyzer(model, inputs)
     analyzer.set_op_handle(
-        "aten::scaled_dot_product_attention", _count_attention, "aten::baddbmm", _count_baddbmm
+        "aten::scaled_dot_product_attention",
+        _count_attention,
+        "aten::baddbmm",
+        _count_baddbmm,
+        "aten::cdist",
+        _count_cdist,
     )
     return (
         analyzer.unsupported_ops_warnings(False)
@@ -279,3 +284,7 @@ def _count_attention(inputs: list[Any], outputs: list[Any]) -> int:
 
 def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(_shape(inputs[1])) * _shape(inputs[2])[-1]
+
+
+def _count_cdist(inputs: list[Any], outputs: list[Any]) -> int:
+    return prod(_shape(inputs[0])) * _shape(inputs[1])[-2]

@@ -257,6 +257,11 @@ def test_every_kind_of_product_is_counted(product):
     assert CostAccount(model).dense_flops(inputs) == matmul_flops(model, inputs)
 
 
+def test_distances_count_a_multiply_add_a_coordinate():
+    model = Products(lambda x: torch.cdist(x, x[:, :3]))
+    assert CostAccount(model).dense_flops(torch.rand(1, 5, 6)) == 5 * 3 * 6
+
+
 def test_slide_inference_of_a_segmentor():
     head = dict(
         type="mmseg.FCNHead",

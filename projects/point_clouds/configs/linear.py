@@ -1,0 +1,10 @@
+"""The head alone, on a frozen encoder."""
+
+_base_ = [
+    "../../../configs/_base_/default_runtime.py",
+    "_base_/point-mini.py",
+    "_base_/digit_clouds.py",
+    "_base_/schedule.py",
+]
+
+model = dict(tuning="linear")
