@@ -93,3 +93,29 @@ def meant(key: str, choices: Collection[str]) -> str:
     if near := get_close_matches(name, sorted(choices), n=3):
         return f"; did you mean {' or '.join('.'.join([*before, one]) for one in near)}?"
     return f"; choose among {', '.join(sorted(choices))}" if choices else ""
+
+
+def require_part(role: str, part: Any) -> None:
+    """Refuse the config of a part that could not be built.
+
+    Args:
+        role: What it is in its whole, such as ``'adapter'``.
+        part: Its config.
+
+    Raises:
+        ValueError: If it is no dict with a type, the type is not registered, or its
+            class takes no such key; naming what was probably meant.
+    """
+    if not isinstance(part, dict) or "type" not in part:
+        raise ValueError(
+            f"{role} must be a dict, as dict(type='mmdyt....', ...), or None, got {part!r}"
+        )
+    found = resolve_type(part["type"])
+    if not found:
+        names = [name for registry in OWN_REGISTRIES for name in registry.module_dict]
+        named = f"{SCOPE}.{part['type'].rpartition('.')[2]}"
+        own = [name for name in names if name.endswith(role.capitalize())]
+        raise ValueError(f"{role}.type={part['type']!r} is not registered{meant(named, own)}")
+    known = arguments_of(found[0])
+    for key in part.keys() - known - {"type"} if known is not None else ():
+        raise ValueError(f"{role}.{key} is unknown{meant(f'{role}.{key}', known or ())}")

@@ -16,7 +16,7 @@ from torch import nn
 import mmdyt.models  # noqa: F401  (registers the backbones)
 from mmdyt.checks import check_integer
 from mmdyt.engine.built_classifier import require_equal_outputs
-from mmdyt.engine.config_types import arguments_of, meant, resolve_type
+from mmdyt.engine.config_types import arguments_of, meant, require_part
 from mmdyt.engine.model_source import read_source
 from mmdyt.engine.quiet import quiet
 from mmdyt.models.backbones import DispatchedBackbone
@@ -105,7 +105,10 @@ def dynamic_tuning(
     checkpoint = weights if pretrained is True else str(pretrained) if pretrained else None
     with DefaultScope.overwrite_default_scope(SCOPE), quiet():
         host = _require_supported(config, name)
-        _require_parts(host, backbone, adapter=adapter, dispatcher=dispatcher)
+        _require_arguments(host, backbone)
+        for role, part in (("adapter", adapter), ("dispatcher", dispatcher)):
+            if part is not None:
+                require_part(role, part)
         source = config["backbone"]
         config = _dispatched(config, host, backbone, num_classes, checkpoint, built is not None)
         config["backbone"].update(dispatch=dispatch, adapter=adapter, dispatcher=dispatcher)
@@ -159,26 +162,10 @@ def _require_supported(config: dict, name: str) -> type[DispatchedBackbone]:
     return supported[found]
 
 
-def _require_parts(host: type[DispatchedBackbone], further: dict, **parts: dict | None) -> None:
-    """Refuse arguments of the backbone, adapters and dispatchers that nothing takes."""
+def _require_arguments(host: type[DispatchedBackbone], further: dict) -> None:
     known = arguments_of(host)
     for key in further.keys() - known if known is not None else ():
         raise ValueError(f"{key} is unknown to {host.__name__}{meant(key, known or ())}")
-    for role, part in parts.items():
-        if part is None:
-            continue
-        if not isinstance(part, dict) or "type" not in part:
-            raise ValueError(
-                f"{role} must be a dict with a type, such as dict(type='mmdyt.BottleneckAdapter'), "
-                f"or None, got {part!r}"
-            )
-        if not (found := resolve_type(part["type"])):
-            own = f"mmdyt.{part['type'].rpartition('.')[2]}"
-            choices = [name for name in MODELS.module_dict if name.endswith(role.capitalize())]
-            raise ValueError(f"{role}.type={part['type']!r} is not registered{meant(own, choices)}")
-        known = arguments_of(found[0])
-        for key in part.keys() - known - {"type"} if known is not None else ():
-            raise ValueError(f"{role}.{key} is unknown{meant(f'{role}.{key}', known or ())}")
 
 
 def _type_name(value: Any) -> str:

@@ -146,8 +146,8 @@ def test_unsupported_sources_are_refused_by_name(subtests):
         (dict(dyt=dict(rate=1)), r"model\.dyt\.rate is unknown; choose among"),
         (dict(pretrained=True), "names no weights"),
         (dict(image_size=28), "image_size is unknown to DyTViT; did you mean .*img_size"),
-        (dict(adapter="mmdyt.BottleneckAdapter"), "adapter must be a dict with a type"),
-        (dict(adapter=dict(bottleneck_dims=8)), "adapter must be a dict with a type"),
+        (dict(adapter="mmdyt.BottleneckAdapter"), "adapter must be a dict, as"),
+        (dict(adapter=dict(bottleneck_dims=8)), "adapter must be a dict, as"),
         (
             dict(adapter=dict(type="BottleneckAdapter")),
             "type='BottleneckAdapter' is not registered; did you mean mmdyt.BottleneckAdapter",

@@ -223,7 +223,7 @@ def test_videos_have_a_map_for_every_frame(tmp_path):
 def test_what_does_not_fit_is_refused_before_it_runs(adapter, photo, tmp_path):
     infer = mmdyt.inferencer(adapter, device="cpu")
     for image in (noise(28, 28)[..., 0], noise(28, 28).transpose(2, 0, 1)):
-        with pytest.raises(UnreadableInputError, match=r"array of \(H, W, 3\), got \("):
+        with pytest.raises(UnreadableInputError, match=r"array of \(H, W, 3\), uint8, got \("):
             infer([photo, image])
     with pytest.raises(ValueError, match="batch_size must be an integer in"):
         infer(photo, batch_size=0)
