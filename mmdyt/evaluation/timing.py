@@ -45,7 +45,7 @@ class Spread:
 
 
 def training_step(
-    model: Any, images: Tensor, samples: list
+    model: Any, images: Tensor, samples: list, dtype: torch.dtype = torch.float32
 ) -> tuple[Callable[[], dict[str, Tensor]], Callable[[], None]]:
     """Make a model's training step, with AdamW.
 
@@ -53,6 +53,7 @@ def training_step(
         model: A model with ``loss`` and ``parse_losses``; it is set to training.
         images: A batch, ``(B, 3, H, W)``, on the model's device.
         samples: Its labels.
+        dtype: That of autocast. Defaults to ``torch.float32``: none.
 
     Returns:
         The losses of the batch, and the whole step, to be called.
@@ -61,7 +62,8 @@ def training_step(
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5)
 
     def forward() -> dict[str, Tensor]:
-        return model.loss(images, samples)
+        with torch.autocast(images.device.type, dtype, dtype != torch.float32):
+            return model.loss(images, samples)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -92,7 +92,8 @@ def time_training(args: argparse.Namespace, batch: int, pixels: int) -> list[Tra
     forwards: dict[str, Callable[[], dict[str, Tensor]]] = {}
     steps: dict[str, Callable[[], None]] = {}
     for name, model in models.items():
-        forwards[name], steps[name] = training_step(model.to(args.device), images, samples)
+        on_device = model.to(args.device)
+        forwards[name], steps[name] = training_step(on_device, images, samples, args.dtype)
     title = f"training steps, {batch} images of {pixels} px"
     seconds = time_alternately(steps, args.rounds, args.budget, args.device, title, args.clock)
     rows = []
