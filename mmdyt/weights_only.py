@@ -101,7 +101,10 @@ def _refusal(file: str | Path, error: Exception) -> str:
     reason = str(error)
     named = re.search(r"(?:global:? )+(\S+)|getattr.*|function (\S+)|Can only .*", reason, re.I)
     if named is None:
-        return f"{file} is damaged or no checkpoint: {(reason.splitlines() or ['empty'])[0]}"
+        # torch's first lines advise to read the file without protection.
+        told = re.search(r"Unpickler error: (.*)", reason)
+        detail = told[1] if told else (reason.splitlines() or ["empty"])[0]
+        return f"{file} is damaged or no checkpoint: {detail}"
     return (
         f"{file} holds more than data: it names {named[1] or named[2] or named[0]}, which reading "
         f"it could run. If the file is your own, {OPT_IN}=1 in the environment reads it, and runs "

@@ -96,11 +96,16 @@ def digits_root(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def digits_cfg(digits_root, tmp_path) -> Config:
+    """As :func:`short_run`, below the test's own folder."""
+    return short_run(digits_root, tmp_path / "run")
+
+
+def short_run(digits_root: Path, work_dir: Path) -> Config:
     """A run of seconds on 40 + 20 real digits, with a tiny DyTViT from scratch."""
     cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt_digits.py")
     cfg.merge_from_dict(
         dict(
-            work_dir=str(tmp_path / "run"),
+            work_dir=str(work_dir),
             log_level="ERROR",
             model=dict(backbone=dict(arch=TINY_ARCH, init_cfg=None), head=dict(in_channels=32)),
             train_dataloader=dict(
@@ -116,7 +121,8 @@ def digits_cfg(digits_root, tmp_path) -> Config:
             default_hooks=dict(logger=dict(interval=1)),
         )
     )
-    return cfg
+    # Without yapf, which would lay the config out anew for every checkpoint and log.
+    return Config(cfg.to_dict(), cfg.text, cfg.filename, cfg.env_variables, False)
 
 
 @pytest.fixture

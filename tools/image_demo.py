@@ -15,6 +15,7 @@ from typing import Any
 
 from mmengine.config import DictAction
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -32,6 +33,8 @@ from mmdyt.visualization.seg_panel import colour_mask
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"}
+RESULTS = "results.json"
+MARK = "mmdyt tools/image_demo.py"  # in our pictures, by which a later call knows them
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,10 +67,13 @@ def find_inputs(path: Path, suffixes: set[str], out: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: If there is nothing at the path.
-        ValueError: If the model takes no such file, or the folder has none.
+        ValueError: If the model takes no such file, the folder has none, or our
+            pictures would go among them.
     """
     if not path.exists():
         raise FileNotFoundError(f"no image, video or folder at {path}")
+    if path.is_dir() and path.resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"--out {out} holds the inputs of {path}: choose a folder of its own")
     if path.is_file():
         if path.suffix.lower() not in suffixes:
             raise ValueError(f"this model takes {sorted(suffixes)}, got {path}")
@@ -84,18 +90,53 @@ def find_inputs(path: Path, suffixes: set[str], out: Path) -> list[Path]:
     return found
 
 
+def picture_of(out: Path, name: str) -> Path:
+    """Where the picture of an input goes; a mask has ``.mask.png`` instead of ``.png``."""
+    return out / f"{name}.png"
+
+
+def require_own(out: Path, names: Sequence[str]) -> None:
+    """Refuse to overwrite files that this tool did not write.
+
+    Args:
+        out: Folder of our pictures.
+        names: The inputs.
+
+    Raises:
+        ValueError: Naming the first such file.
+    """
+    pictures = [picture_of(out, name) for name in names]
+    masks = [picture.with_suffix(".mask.png") for picture in pictures]
+    for path in (out / RESULTS, *pictures, *masks):
+        if path.exists() and not _is_own(path):
+            raise ValueError(f"{path} is a file of yours: choose another --out")
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        if path.name == RESULTS:
+            return {"results", "unreadable"} == json.loads(path.read_text()).keys()
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == MARK
+    except (OSError, ValueError, AttributeError):  # no picture, no JSON, no object
+        return False
+
+
 def predict(infer: Any, path: Path, picture: Path) -> dict[str, Any]:
     """Predict one input, draw it, and give a row of the table."""
     (result,) = infer(path, token_maps=True)
     meta = getattr(infer.model, "dataset_meta", None) or {}
     classes, palette = meta.get("classes"), meta.get("palette")
     with atomic_path(picture) as file:
-        draw_prediction(result, path.name, classes, palette).savefig(file, dpi=120)
+        figure = draw_prediction(result, path.name, classes, palette)
+        figure.savefig(file, dpi=120, metadata=dict(Software=MARK))
     if "pred_sem_seg" in result:
         mask = result["pred_sem_seg"]
         with atomic_path(picture.with_suffix(".mask.png")) as file:
             colours = palette or default_palette(int(mask.max()) + 1)
-            Image.fromarray(colour_mask(mask, colours)).save(file)
+            info = PngInfo()
+            info.add_text("Software", MARK)
+            Image.fromarray(colour_mask(mask, colours)).save(file, pnginfo=info)
     return dict(
         prediction=describe_prediction(result, classes),
         activation_rate=result["activation_rate"],
@@ -144,17 +185,18 @@ def main() -> None:
         print("No --checkpoint: adapters, dispatchers and head are untrained.")
     inputs = find_inputs(args.input, VIDEOS if infer.scope == "mmaction" else IMAGES, args.out)
     folder = args.input if args.input.is_dir() else args.input.parent
+    names = [str(path.relative_to(folder)) for path in inputs]
+    require_own(args.out, names)
     rows: dict[str, dict[str, Any]] = {}
     unreadable: dict[str, str] = {}
-    for path in track(inputs, "Predicting", transient=True):
-        name = str(path.relative_to(folder))
+    for path, name in track(list(zip(inputs, names)), "Predicting", transient=True):
         try:
-            rows[name] = predict(infer, path, args.out / f"{name}.png")
+            rows[name] = predict(infer, path, picture_of(args.out, name))
         except UnreadableInputError as error:
             unreadable[name] = str(error).splitlines()[0]
     report_unreadable(unreadable, len(inputs))
     print_rows(rows)
-    with atomic_path(args.out / "results.json") as file:
+    with atomic_path(args.out / RESULTS) as file:
         file.write_text(json.dumps(dict(results=rows, unreadable=unreadable), indent=2))
     print(f"{len(rows)} predicted, {len(unreadable)} unreadable; pictures: {args.out}")
 

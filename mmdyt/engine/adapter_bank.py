@@ -40,6 +40,7 @@ class AdapterBank(nn.Module):
         models (nn.ModuleList): Each task's model without its backbone.
 
     Raises:
+        TypeError: If ``adapters`` is no dict.
         ValueError: As :meth:`add`.
     """
 
@@ -54,6 +55,8 @@ class AdapterBank(nn.Module):
         self.tasks: list[str] = []
         self.models = nn.ModuleList()
         self._groups = TaskGroups()
+        if not isinstance(adapters or {}, Mapping):
+            raise TypeError(f"adapters must be a dict of files by task, got {adapters!r}")
         for task, adapter_file in (adapters or {}).items():
             self.add(task, adapter_file)
 
@@ -81,12 +84,14 @@ class AdapterBank(nn.Module):
             adapter_file: A file of :func:`mmdyt.engine.adapter_checkpoint.save_adapter`.
 
         Raises:
-            ValueError: If the name is taken; as
+            ValueError: If the name is taken, empty or no text; as
                 :func:`mmdyt.engine.adapter_checkpoint.load_adapter`; if the
                 model is no classifier over a backbone of mmdyt, or trained more
                 than adapters, dispatchers and its head; or if it has another
                 backbone or was trained on another base than the bank's.
         """
+        if not isinstance(task, str) or not task:
+            raise ValueError(f"a task must have a name, a text that is not empty, got {task!r}")
         if task in self.tasks:
             raise ValueError(f"the bank has a task {task!r} already: {self.tasks}")
         model = load_adapter(adapter_file, self.base)

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 
 import mmdyt
 import mmdyt.models
+from mmdyt.engine.quiet import quiet
 from mmdyt.fileio import ADAPTER_FORMAT, load_from_safetensors, save_safetensors
 from mmdyt.models.utils.frozen_base import fingerprint, split_state
 from mmdyt.models.utils.load_guards import pretrained_inits
@@ -99,7 +101,7 @@ def save_adapter(
     save_safetensors(file, own, plain_config(facts))
 
 
-def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> BaseModel:
+def load_adapter(adapter_file: str | PathLike, base: str | PathLike | None = None) -> BaseModel:
     """Build the model that an adapter file describes, and load both halves.
 
     Args:
@@ -112,10 +114,12 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
         names) and ``test_pipeline`` as attributes, where the file has them.
 
     Raises:
+        TypeError: If ``adapter_file`` is no path.
         FileNotFoundError: If there is no adapter file.
         ValueError: If the file is damaged or no adapter file, asks for a class
             or a scope that is not registered, or was trained on another base.
     """
+    _require_adapter_file(adapter_file)
     meta = load_from_safetensors(str(adapter_file))["meta"]
     if meta.get("format") != ADAPTER_FORMAT:
         raise ValueError(
@@ -128,14 +132,26 @@ def load_adapter(adapter_file: str | Path, base: str | Path | None = None) -> Ba
     _refuse_scope(meta["scope"], str(adapter_file))
     if base is not None:
         _set_base(config, str(base))
-    with DefaultScope.overwrite_default_scope(meta["scope"]):
+    with DefaultScope.overwrite_default_scope(meta["scope"]), quiet():
         _refuse_unknown_types(config, str(adapter_file))
         model = ROOT_MODELS.build(config)
-    load_checkpoint(model, str(adapter_file), map_location="cpu", logger="silent")
+        load_checkpoint(model, str(adapter_file), map_location="cpu", logger="silent")
     model.dataset_meta = meta.get("dataset_meta")
     model.test_pipeline = ast.literal_eval(meta.get("test_pipeline") or "None")
     model.eval()
     return model
+
+
+def _require_adapter_file(file: Any) -> None:
+    """Refuse what cannot be an adapter file, and say what it may be."""
+    if not isinstance(file, (str, PathLike)):
+        raise TypeError(f"an adapter file must be given by its path, got {type(file).__name__}")
+    path = Path(file)
+    if path.is_file() and path.suffix != ".safetensors":
+        raise ValueError(
+            f"{file} is no adapter file, whose name ends in .safetensors: the checkpoint of a run "
+            "(.pth) goes with its config, as in mmdyt.inferencer(CONFIG, CHECKPOINT)"
+        )
 
 
 def _set_base(config: dict, base: str) -> None:

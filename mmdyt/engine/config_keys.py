@@ -7,32 +7,21 @@ misspelt key of, say, an evaluator only when it is built, after the training.
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any
 
 from mmengine import registry as roots
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import LogProcessor, Runner, set_random_seed
-from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdyt import registry as ours
 from mmdyt.engine.cli import describe
+from mmdyt.engine.config_types import OWN_REGISTRIES, arguments_of, meant, resolve_type
 from mmdyt.models.algorithms import DyTObjective
 from mmdyt.package_files import package_file
 from mmdyt.registry import SCOPE
-
-# A type is looked for in all of these: where a dict stands does not always tell which.
-REGISTRIES = (
-    *(roots.MODELS, roots.DATASETS, roots.DATA_SAMPLERS, roots.TRANSFORMS, roots.HOOKS),
-    *(roots.METRICS, roots.EVALUATOR, roots.LOOPS, roots.OPTIMIZERS, roots.OPTIM_WRAPPERS),
-    *(roots.PARAM_SCHEDULERS, roots.VISUALIZERS, roots.VISBACKENDS, roots.WEIGHT_INITIALIZERS),
-)
-OWN_REGISTRIES = [value for value in vars(ours).values() if getattr(value, "scope", "") == SCOPE]
 
 
 def _parameters(function: Any) -> set[str]:
@@ -157,21 +146,13 @@ def _check_option(cfg: Config, option: str) -> None:
             if name not in node and accepted is not None and name not in accepted:
                 key = f"{path}.{name}" if path else name
                 choices = accepted | set(node) if path else accepted
-                raise ValueError(f"--cfg-options: {key} is unknown{_meant(key, choices)}")
+                raise ValueError(f"--cfg-options: {key} is unknown{meant(key, choices)}")
             if name not in node and f"{path}.{name}" not in UNTYPED.keys() | ASSUMED.keys():
                 return  # what is below is new, and its class's business
             node = node.get(name, {})
         else:
             raise ValueError(f"--cfg-options {option}: {path} is {node!r}, which has no keys")
         path = f"{path}.{name}" if path else name
-
-
-def _meant(key: str, choices: Collection[str]) -> str:
-    """Name the nearest choices of a key that does not exist."""
-    *before, name = key.split(".")
-    if near := get_close_matches(name, sorted(choices), n=3):
-        return f"; did you mean {' or '.join('.'.join([*before, one]) for one in near)}?"
-    return f"; choose among {', '.join(sorted(choices))}" if choices else ""
 
 
 def _unknown_keys(cfg: Config) -> Iterator[str]:
@@ -191,13 +172,13 @@ def _unknown_keys(cfg: Config) -> Iterator[str]:
         if (own or path == "optim_wrapper.optimizer") and not resolve_type(node["type"]):
             registries = OWN_REGISTRIES if own else [roots.OPTIMIZERS]
             names = [name for registry in registries for name in registry.module_dict]
-            yield f"{path}.type={node['type']!r} is not registered{_meant(node['type'], names)}"
+            yield f"{path}.type={node['type']!r} is not registered{meant(node['type'], names)}"
         # Other parts of the model are built at once, and refuse their keys themselves.
         elif own or (not path.startswith("model") and ("type" in node or path in ASSUMED)):
             accepted = _accepted(node, path)
             unknown = [] if accepted is None else sorted(set(node) - accepted)
             for key in (key for key in unknown if not key.startswith("_")):
-                yield f"{path}.{key} is unknown{_meant(f'{path}.{key}', accepted or ())}"
+                yield f"{path}.{key} is unknown{meant(f'{path}.{key}', accepted or ())}"
 
     for top in sorted(RUNNER_KEYS & set(cfg.keys())):
         yield from walk(cfg[top], top)
@@ -219,52 +200,3 @@ def _accepted(node: Any, path: str) -> set[str] | None:
             return None
         accepted |= arguments
     return accepted if found else None
-
-
-def resolve_type(name: Any) -> list[Any]:
-    """What a ``type`` may stand for, in all registries, as mmengine would resolve it."""
-    if not isinstance(name, str):
-        return [name]
-    found = []
-    for root in REGISTRIES:
-        with root.switch_scope_and_registry(None) as registry:
-            cls = registry.get(name)
-        if cls is not None and cls not in found:
-            found.append(cls)
-    return found
-
-
-def arguments_of(cls: Any) -> set[str] | None:
-    """Names of the arguments that a class or function takes, those of its parents included.
-
-    Args:
-        cls: What a config's ``type`` stands for.
-
-    Returns:
-        The names, or ``None`` where keyword arguments go somewhere else than to
-        the parent's constructor, so that any might be right.
-    """
-    if not inspect.isclass(cls):
-        signature = inspect.signature(cls)
-        variadic = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        return None if variadic else set(signature.parameters)
-    names: set[str] = set()
-    for base in cls.__mro__:
-        init = base.__dict__.get("__init__")
-        if init is None:
-            continue
-        if base in (object, nn.Module):
-            break
-        try:
-            parameters = list(inspect.signature(init).parameters.values())
-            source = inspect.getsource(init)
-        except (OSError, TypeError, ValueError):  # not written in Python
-            return None
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-        keywords = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
-        if not keywords:
-            break
-        to_parent = re.search(rf"[\w)]\.__init__\((?:[^()]|\([^()]*\))*\*\*{keywords[0]}\b", source)
-        if not to_parent or re.search(rf"\b{keywords[0]}(\.|\[)", source):
-            return None
-    return names - {"self"}

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from copy import deepcopy
-from difflib import get_close_matches
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
-from mmpretrain.apis.model import ModelHub, list_models
 from mmpretrain.models.classifiers import ImageClassifier
 from torch import nn
 
 import mmdyt.models  # noqa: F401  (registers the backbones)
 from mmdyt.checks import check_integer
-from mmdyt.engine.built_classifier import config_of, require_equal_outputs
+from mmdyt.engine.built_classifier import require_equal_outputs
+from mmdyt.engine.config_types import arguments_of, meant, require_part
+from mmdyt.engine.model_source import read_source
 from mmdyt.engine.quiet import quiet
-from mmdyt.engine.test_pipeline import find_pipeline
 from mmdyt.models.backbones import DispatchedBackbone
 from mmdyt.models.utils.load_guards import pretrained_inits
 from mmdyt.models.utils.model_config import (
@@ -96,18 +92,23 @@ def dynamic_tuning(
         TypeError: If ``model`` is none of these.
         ValueError: If the name is unknown, the model or its backbone is not
             supported (the error says which are and what this one would need),
-            a value is outside its range, or ``pretrained=True`` has no weights.
+            an argument is unknown or outside its range, ``pretrained=True`` has no
+            weights, or a built model has other adapters of its own already.
         OSError: Naming the address, if weights cannot be had.
     """
     if "target_rate" in (dyt or {}):
         raise ValueError("give target_rate itself, not as a field of dyt")
     built = model if isinstance(model, nn.Module) else None
-    config, pipeline, weights, name = _read(model)
+    config, pipeline, weights, name = read_source(model)
     if pretrained is True and weights is None:
         raise ValueError(f"mmpretrain names no weights for {name}: give pretrained=PATH_OR_URL")
     checkpoint = weights if pretrained is True else str(pretrained) if pretrained else None
-    with DefaultScope.overwrite_default_scope(SCOPE):
+    with DefaultScope.overwrite_default_scope(SCOPE), quiet():
         host = _require_supported(config, name)
+        _require_arguments(host, backbone)
+        for role, part in (("adapter", adapter), ("dispatcher", dispatcher)):
+            if part is not None:
+                require_part(role, part)
         source = config["backbone"]
         config = _dispatched(config, host, backbone, num_classes, checkpoint, built is not None)
         config["backbone"].update(dispatch=dispatch, adapter=adapter, dispatcher=dispatcher)
@@ -135,43 +136,6 @@ def supported_backbones() -> dict[type, type[DispatchedBackbone]]:
     return {cls.__bases__[-1]: cls for cls in registered if DispatchedBackbone in cls.__bases__}
 
 
-def _read(model: Any) -> tuple[dict, list[dict] | None, str | None, str]:
-    """Config of the classifier, test pipeline, address of weights and name of a source."""
-    if isinstance(model, nn.Module):
-        run = getattr(model, "_config", None) or {}
-        return config_of(model), find_pipeline(run), None, type(model).__name__
-    weights, name = None, "the model"
-    if isinstance(model, (str, PathLike)):
-        name = str(model)
-        if Path(name).suffix == ".py":
-            model = Config.fromfile(name)
-        else:
-            known = ModelHub.get(_known_name(name))
-            model, weights = known.config, known.weights
-    if not isinstance(model, (Config, dict)):
-        raise TypeError(
-            "model must be a name of mmpretrain, a config or a built ImageClassifier, got "
-            f"{type(model).__name__}"
-        )
-    run = deepcopy(dict(model))
-    config = dict(run.get("model", run))
-    if config.get("data_preprocessor") is None:
-        config["data_preprocessor"] = run.get("data_preprocessor")
-    return config, find_pipeline(run), weights, name
-
-
-def _known_name(name: str) -> str:
-    names = list_models()
-    found = [known for known in names if known.startswith(name)]
-    if name in names or len(found) == 1:
-        if name not in names:
-            print_log(f"{name} is the beginning of {found[0]}, which is taken", "current")
-        return name if name in names else found[0]
-    close = found[:8] or get_close_matches(name, names, n=5, cutoff=0.4)
-    hint = f": did you mean one of {close}?" if close else ", see mmpretrain.list_models()"
-    raise ValueError(f"{name!r} is no model of mmpretrain and no config file (.py){hint}")
-
-
 def _require_supported(config: dict, name: str) -> type[DispatchedBackbone]:
     """Find the dispatched form of a classifier's backbone, or say what there is."""
     own = registered_class(_type_name(config.get("type", "ImageClassifier")))
@@ -181,7 +145,9 @@ def _require_supported(config: dict, name: str) -> type[DispatchedBackbone]:
             "one of the backbones "
             f"{sorted(cls.__name__ for cls in supported_backbones())}"
         )
-    backbone = _type_name((config.get("backbone") or {}).get("type"))
+    if not config.get("backbone"):
+        raise ValueError(f"{name} has no backbone: give the config of a run, or of its model")
+    backbone = _type_name(config["backbone"].get("type"))
     found = registered_class(backbone)
     if found is not None and issubclass(found, DispatchedBackbone):
         return found
@@ -194,6 +160,12 @@ def _require_supported(config: dict, name: str) -> type[DispatchedBackbone]:
             "methods: docs/extending.md, 'A backbone', makes one of DeiT3"
         )
     return supported[found]
+
+
+def _require_arguments(host: type[DispatchedBackbone], further: dict) -> None:
+    known = arguments_of(host)
+    for key in further.keys() - known if known is not None else ():
+        raise ValueError(f"{key} is unknown to {host.__name__}{meant(key, known or ())}")
 
 
 def _type_name(value: Any) -> str:
@@ -255,7 +227,15 @@ def _copy_weights(source: nn.Module, target: nn.Module, keep_head: bool) -> None
     if not keep_head:
         own = {name: value for name, value in target.state_dict().items() if _of_head(name)}
         state = {name: value for name, value in state.items() if not _of_head(name)} | own
-    target.load_state_dict(state, strict=False)  # load hooks refuse what is missing
+    try:
+        target.load_state_dict(state, strict=False)  # load hooks refuse what is missing
+    except ValueError as error:
+        if not isinstance(source.backbone, DispatchedBackbone):
+            raise
+        raise ValueError(
+            f"the {type(source).__name__} has adapters and dispatchers of its own, which do not go "
+            f"with what is asked for: give the plain model ({error})"
+        ) from error
 
 
 def _of_head(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import count
 from os import PathLike, fspath
 from typing import Any
 
@@ -14,6 +15,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
+from numpy.typing import NDArray
+from PIL.Image import Image
+from PIL.ImageOps import exif_transpose
 
 from mmdyt.checks import check_integer
 from mmdyt.engine.cli import describe
@@ -68,9 +72,9 @@ class BaseDyTInferencer(ABC):
         """Predict.
 
         Args:
-            inputs: A path, an image as a ``(H, W, 3)`` uint8 array in BGR (not
-                for video), or a list of these. The path of a folder stands for
-                all its files (not for video).
+            inputs: A path, an image (of PIL, or a ``(H, W, 3)`` uint8 array in
+                BGR; not for video), or a list of these. The path of a folder
+                stands for all its files (not for video).
             token_maps: Whether to say what the dispatchers did. Inputs then run
                 one by one, so that every number is that of one input. Defaults
                 to ``False``.
@@ -99,12 +103,15 @@ class BaseDyTInferencer(ABC):
             - ``images``: what the model saw, ``(P, H, W, 3)``, RGB, uint8
 
         Raises:
-            UnreadableInputError: If an input is missing or cannot be decoded, or an
-                array has another shape.
+            UnreadableInputError: If an input is missing, cannot be decoded or is of
+                another type, or an array has another shape or dtype.
             ValueError: If ``batch_size`` is below 1.
         """
         check_integer("batch_size", batch_size, "[1, inf)")
-        items = self.host._inputs_to_list(_as_text(inputs))
+        listed = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        items = [_as_input(one, self.scope != "mmaction") for one in listed]
+        if not isinstance(inputs, (list, tuple)):
+            items = self.host._inputs_to_list(items[0])  # a folder stands for its files
         results: list[dict[str, Any]] = []
         with DefaultScope.overwrite_default_scope(self.scope), torch.inference_mode():
             if not token_maps:
@@ -119,13 +126,17 @@ class BaseDyTInferencer(ABC):
 
     def _read(self, items: list, batch_size: int) -> Iterator[Any]:
         batches = self.host.preprocess(items, batch_size=batch_size)
-        while True:
+        for start in count(step=batch_size):
             try:
                 data = next(batches)
             except StopIteration:
                 return
-            except Exception as error:  # whatever a decoder raises
-                raise UnreadableInputError(describe(error)) from error
+            except Exception as error:  # whatever a decoder raises, which may not say of what
+                reason = describe(error)
+                names = [one for one in items[start : start + batch_size] if isinstance(one, str)]
+                if names and not any(name in reason for name in names):
+                    reason = f"{', '.join(names)}: {reason}"
+                raise UnreadableInputError(reason) from error
             yield data
 
     def scored(self, scores: Any) -> dict[str, Any]:
@@ -161,9 +172,17 @@ class BaseDyTInferencer(ABC):
         )
 
 
-def _as_text(inputs: Any) -> Any:
-    if isinstance(inputs, (list, tuple)):
-        return [_as_text(one) for one in inputs]
-    if isinstance(inputs, np.ndarray) and (inputs.ndim != 3 or inputs.shape[2] != 3):
-        raise UnreadableInputError(f"an image must be an array of (H, W, 3), got {inputs.shape}")
-    return fspath(inputs) if isinstance(inputs, PathLike) else inputs
+def _as_input(one: Any, loads_images: bool) -> str | NDArray:
+    """What the host reads: a path as text, or a BGR array."""
+    if isinstance(one, (str, PathLike)):
+        return fspath(one)
+    if loads_images and isinstance(one, Image):
+        one = np.ascontiguousarray(np.asarray(exif_transpose(one).convert("RGB"))[..., ::-1])
+    if not loads_images or not isinstance(one, np.ndarray):
+        takes = "a path, a PIL image or a BGR array" if loads_images else "the path of a video"
+        raise UnreadableInputError(f"an input must be {takes}, got {type(one).__name__}")
+    if one.ndim != 3 or one.shape[2] != 3 or one.size == 0 or one.dtype != np.uint8:
+        raise UnreadableInputError(
+            f"an image must be a BGR array of (H, W, 3), uint8, got {one.shape}, {one.dtype}"
+        )
+    return one

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmdyt.checks import check_choice, check_integer, check_number
 from mmdyt.datasets.list_files import check_list
-from mmdyt.engine.config_keys import resolve_type
+from mmdyt.engine.config_types import resolve_type
 from mmdyt.package_files import package_file
 
 # The first bytes of what torch.save writes: a zip file, or a pickle before torch 1.6.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from rich.progress import track
@@ -42,6 +42,35 @@ class Spread:
 
     def __str__(self) -> str:
         return f"{self.median:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def training_step(
+    model: Any, images: Tensor, samples: list, dtype: torch.dtype = torch.float32
+) -> tuple[Callable[[], dict[str, Tensor]], Callable[[], None]]:
+    """Make a model's training step, with AdamW.
+
+    Args:
+        model: A model with ``loss`` and ``parse_losses``; it is set to training.
+        images: A batch, ``(B, 3, H, W)``, on the model's device.
+        samples: Its labels.
+        dtype: That of autocast. Defaults to ``torch.float32``: none.
+
+    Returns:
+        The losses of the batch, and the whole step, to be called.
+    """
+    model.train()
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5)
+
+    def forward() -> dict[str, Tensor]:
+        with torch.autocast(images.device.type, dtype, dtype != torch.float32):
+            return model.loss(images, samples)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model.parse_losses(forward())[0].backward()
+        optimizer.step()
+
+    return forward, step
 
 
 def time_alternately(

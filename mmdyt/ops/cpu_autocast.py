@@ -35,5 +35,5 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Ten
     if not (slow and torch.is_grad_enabled()):
         return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
     with torch.autocast("cpu", enabled=False):
-        wide = [tensor.float() for tensor in (query, key, value)]
-        return F.scaled_dot_product_attention(*wide, *args, **kwargs).to(query.dtype)
+        q, k, v = query.float(), key.float(), value.float()
+        return F.scaled_dot_product_attention(q, k, v, *args, **kwargs).to(query.dtype)

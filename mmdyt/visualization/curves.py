@@ -36,9 +36,10 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
     entries: dict[tuple, dict] = {}
     last: dict = {}
     for line in (line for log in logs for line in log.read_text().splitlines()):
-        if not line.endswith("}"):  # the last one of a run that was killed
+        try:
+            entry = json.loads(line)
+        except ValueError:  # cut off: the run was killed, or its disk was full
             continue
-        entry = json.loads(line)
         if "loss" in entry:
             dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
             entry[TASK_LOSS] = sum(dynamic) if dynamic else entry["loss"]

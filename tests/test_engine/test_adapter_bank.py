@@ -194,6 +194,11 @@ def test_foreign_tasks_are_refused(files, folder, tmp_path):
         assert bank.tasks == ["plain"], task
     with pytest.raises(ValueError, match="has a task 'plain' already"):
         bank.add("plain", files["plain"])
+    for task in ("", 5):
+        with pytest.raises(ValueError, match=f"a task must have a name.*got {task!r}"):
+            bank.add(task, files["plain"])
+    with pytest.raises(TypeError, match="adapters must be a dict of files by task, got \\['a'\\]"):
+        AdapterBank(["a"])
     with pytest.raises(ValueError, match=r"'cats' is not in the bank; choose from \['plain'\]"):
         bank(torch.randn(1, 3, 28, 28), ["cats"])
     with pytest.raises(ValueError, match="one task an image, 2, got 'plain'"):

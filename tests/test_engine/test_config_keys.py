@@ -5,7 +5,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmdyt.engine.config_keys import arguments_of, load_config, merge_options
+from mmdyt.engine.config_keys import load_config, merge_options
+from mmdyt.engine.config_types import arguments_of
 from mmdyt.engine.suite import Suite
 from mmdyt.models import DyTViT
 from tests.conftest import CONFIGS

@@ -126,6 +126,10 @@ WRONG = [
     ("resnet50_8xb32_in1k", ValueError, "type 'ResNet'.*VisionTransformer.*docs/extending.md"),
     ("mae_vit-base-p16_8xb512-amp-coslr-300e_in1k", ValueError, "is a 'MAE'; supported are"),
     ("vit-base-p14_dinov2-pre_3rdparty", ValueError, "has no head: give num_classes"),
+    ("vit_base_patch16_224", ValueError, "did you mean one of .*vit-base-p16_"),
+    ("adapter.safetensors", ValueError, "file of weights: mmdyt.load_adapter takes"),
+    ("vit.pth", ValueError, "vit.pth is a file of weights: name its model, and give it as pretr"),
+    ({}, ValueError, "the model has no backbone"),
     (torch.nn.Linear(1, 1), TypeError, "must be an ImageClassifier of mmpretrain, got Linear"),
     (3, TypeError, "must be a name of mmpretrain, a config or a built ImageClassifier, got int"),
 ]
@@ -141,9 +145,43 @@ def test_unsupported_sources_are_refused_by_name(subtests):
         (dict(target_rate=2), r"target_rate must be a number in \(0, 1\], got 2"),
         (dict(dyt=dict(rate=1)), r"model\.dyt\.rate is unknown; choose among"),
         (dict(pretrained=True), "names no weights"),
+        (dict(image_size=28), "image_size is unknown to DyTViT; did you mean .*img_size"),
+        (dict(adapter="mmdyt.BottleneckAdapter"), "adapter must be a dict, as"),
+        (dict(adapter=dict(bottleneck_dims=8)), "adapter must be a dict, as"),
+        (
+            dict(adapter=dict(type="BottleneckAdapter")),
+            "type='BottleneckAdapter' is not registered; did you mean mmdyt.BottleneckAdapter",
+        ),
+        (
+            dict(dispatcher=dict(type="mmdyt.TokenDispatcher", tao=1)),
+            r"dispatcher\.tao is unknown; did you mean dispatcher\.tau",
+        ),
     ):
         with subtests.test(str(options)), pytest.raises(ValueError, match=told):
             mmdyt.dynamic_tuning(plain(VIT), **options)
+
+
+def test_a_tuned_model_is_tuned_on_or_refused():
+    """What it has learned is kept where it fits; other adapters need the plain model."""
+    tuned = mmdyt.dynamic_tuning(plain(VIT))
+    randomise_adapters(tuned)
+    again = mmdyt.dynamic_tuning(tuned, target_rate=0.3)
+    images = torch.randn(1, 3, 28, 28)
+    assert torch.equal(scores(again, images), scores(tuned, images))
+    assert again.objective.target_rate == 0.3 and tuned.objective.target_rate == 0.5
+    with pytest.raises(ValueError, match=r"has adapters and dispatchers of its own.*plain model"):
+        mmdyt.dynamic_tuning(tuned, dispatch="attn")
+
+
+def test_batch_augmentation_of_the_source_is_left_out():
+    """mmpretrain moves it from train_cfg into the preprocessor of a model that it builds."""
+    model = dict(type="ImageClassifier", backbone=dict(VIT))
+    model["head"] = dict(type="LinearClsHead", num_classes=5, in_channels=32)
+    model["train_cfg"] = dict(augments=dict(type="Mixup", alpha=0.8))
+    source = get_model(Config(dict(model=model, data_preprocessor=dict(NORMALISED))))
+    assert source.data_preprocessor.batch_augments is not None
+    assert mmdyt.dynamic_tuning(source, 3).data_preprocessor.batch_augments is None
+    assert source._config.model.data_preprocessor.batch_augments is not None  # the source's own
 
 
 def test_weights_that_cannot_be_had_are_named(monkeypatch):

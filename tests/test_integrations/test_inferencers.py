@@ -70,6 +70,52 @@ def test_a_classifier_predicts_as_the_library_does(adapter, photo, tmp_path):
         np.testing.assert_allclose(other["pred_scores"], result["pred_scores"], atol=1e-6)
 
 
+def test_an_image_of_pil_is_read_as_its_file_is(adapter, photo, tmp_path):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    turned = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways
+    Image.open(photo).convert("RGBA").save(turned, exif=exif)
+    for path in (photo, turned):
+        one, other = infer([path, Image.open(path)])
+        np.testing.assert_allclose(one["pred_scores"], other["pred_scores"], atol=1e-6)
+
+
+def test_what_is_no_input_is_named(adapter, photo, tmp_path, subtests):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    assert infer([]) == []
+    image = np.asarray(Image.open(photo))
+    (tmp_path / "empty.png").touch()
+    for inputs, told in (
+        (image[..., 0], r"an image must be a BGR array.*got \(40, 56\), uint8"),
+        (image / 255, r"must be a BGR array of \(H, W, 3\), uint8, got .* float64"),
+        (image[:0], r"got \(0, 56, 3\)"),
+        (torch.zeros(3, 28, 28), "must be a path, a PIL image or a BGR array, got Tensor"),
+        ([photo, None], "got NoneType"),
+        ([[photo]], "got list"),
+        ([photo, tmp_path / "empty.png"], r"empty\.png: .*"),
+    ):
+        with subtests.test(told), pytest.raises(UnreadableInputError, match=told):
+            infer(inputs)
+    for source, error, told in (
+        (None, TypeError, "source must be an adapter file.*, got NoneType"),
+        (torch.nn.Linear(1, 1), TypeError, "got Linear"),
+        (tmp_path / "base.pth", ValueError, r"base\.pth is no adapter file.*goes with its config"),
+        (tmp_path / "nothing.safetensors", FileNotFoundError, "no checkpoint at"),
+    ):
+        with subtests.test(told), pytest.raises(error, match=told):
+            mmdyt.inferencer(source)
+    with pytest.raises(TypeError, match="must be given by its path, got Linear"):
+        mmdyt.load_adapter(torch.nn.Linear(1, 1))
+
+
+def test_a_config_of_ours_is_found_from_any_folder(photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = "configs/image/digits/vit-mini_dyt_digits.py"
+    assert mmdyt.inferencer(config, device="cpu")(photo)[0]["pred_class"] in map(str, range(10))
+    assert mmdyt.dynamic_tuning(config, num_classes=2).backbone.is_filled
+
+
 def test_token_maps_rate_and_flops_are_those_of_the_input(adapter, photo):
     infer = mmdyt.inferencer(adapter, device="cpu")
     (result,) = infer(photo, token_maps=True)
@@ -177,7 +223,7 @@ def test_videos_have_a_map_for_every_frame(tmp_path):
 def test_what_does_not_fit_is_refused_before_it_runs(adapter, photo, tmp_path):
     infer = mmdyt.inferencer(adapter, device="cpu")
     for image in (noise(28, 28)[..., 0], noise(28, 28).transpose(2, 0, 1)):
-        with pytest.raises(UnreadableInputError, match=r"array of \(H, W, 3\), got \("):
+        with pytest.raises(UnreadableInputError, match=r"array of \(H, W, 3\), uint8, got \("):
             infer([photo, image])
     with pytest.raises(ValueError, match="batch_size must be an integer in"):
         infer(photo, batch_size=0)

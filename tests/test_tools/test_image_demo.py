@@ -81,6 +81,24 @@ def test_wrong_input_is_named(adapter, folder, tmp_path, run_main):
             run_main(image_demo.main, *arguments, "--out", tmp_path / "out")
 
 
+def test_files_of_the_user_are_left_alone(adapter, folder, tmp_path, run_main):
+    """Our own pictures are written anew, whichever inputs an earlier call had."""
+    out = tmp_path / "out"
+    for one in (folder / "a.png", folder / "more", folder / "a.png"):
+        run_main(image_demo.main, one, adapter, "--out", out, "--device", "cpu")
+    for file in ("a.png.png", "a.png.mask.png", "results.json"):
+        before = (out / file).read_bytes() if (out / file).exists() else None
+        for content in (b"mine", (folder / "a.png").read_bytes()):
+            (out / file).write_bytes(content)
+            with pytest.raises(SystemExit, match=f"{file} is a file of yours: choose another"):
+                run_main(image_demo.main, folder, adapter, "--out", out, "--device", "cpu")
+            assert (out / file).read_bytes() == content
+        (out / file).unlink() if before is None else (out / file).write_bytes(before)
+    for inside in (folder, tmp_path):
+        with pytest.raises(SystemExit, match=r"holds the inputs of .*: choose a folder of its own"):
+            run_main(image_demo.main, folder, adapter, "--out", inside, "--device", "cpu")
+
+
 def test_a_config_and_a_video(tmp_path, run_main, capsys):
     frames = np.random.RandomState(0).randint(0, 256, (16, 28, 28, 3), dtype=np.uint8)
     write_video(tmp_path / "clip.mp4", frames)

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from copy import deepcopy
 from itertools import product
 
 import numpy as np
@@ -13,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmdyt.engine.report import write_report
 from mmdyt.visualization.report_page import render_page, viewer_data
+from tests.conftest import short_run
 from tools.report import main
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -41,11 +41,11 @@ PROBE = """<script>window.addEventListener("load", () => {
 });</script></body>"""
 
 
-@pytest.fixture
-def run_dir(digits_cfg, tmp_path):
+@pytest.fixture(scope="module")
+def finished(digits_root, tmp_path_factory):
     """Work dir of a run of seconds whose classes have nasty names, trained and tested."""
-    cfg = deepcopy(digits_cfg)
-    cfg.work_dir = str(tmp_path / "a<b>run")
+    work_dir = tmp_path_factory.mktemp("report") / "run"
+    cfg = short_run(digits_root, work_dir)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.metainfo = dict(classes=[EVIL, "$x_", *map(str, range(2, 10))])
     cfg.model.backbone.dispatcher = dict(type="mmdyt.TokenDispatcher")
@@ -53,8 +53,14 @@ def run_dir(digits_cfg, tmp_path):
     runner.train()
     runner.test()
     points = [dict(shift=s, rate=r, gflops=g, accuracy=10.0) for s, r, g in BUDGETS]
-    (tmp_path / "a<b>run/budgets.json").write_text(json.dumps(points))
-    return tmp_path / "a<b>run"
+    (work_dir / "budgets.json").write_text(json.dumps(points))
+    return work_dir
+
+
+@pytest.fixture
+def run_dir(finished, tmp_path):
+    """A copy of it, to be reported and damaged."""
+    return shutil.copytree(finished, tmp_path / "a<b>run")
 
 
 BUDGETS = ((9.0, 1.0, 0.3), (0.0, 0.5, 0.2), (-9.0, 0.0, 0.1))

@@ -61,6 +61,14 @@ def test_a_resumed_run_is_one_curve(tmp_path):
         read_scalars(tmp_path / "nowhere")
 
 
+def test_lines_that_were_cut_off_are_left_out(tmp_path):
+    write_log(tmp_path, "1", [train(20, a=3.0), train(40, a=2.0)])
+    log = tmp_path / "1/vis_data/scalars.json"
+    first, second = log.read_text().splitlines()
+    log.write_text("\n".join([first, second[:20] + first, "", second[:9]]))
+    assert [entry["loss"] for entry in read_scalars(tmp_path)] == [3.0]
+
+
 def test_points_have_the_tables_unit_and_no_leader_lines():
     points = {f"method {i}": (0.05 + i / 100, 80.0 + i) for i in range(9)}
     figure = draw_accuracy_cost(points, dict.fromkeys(points, ""))

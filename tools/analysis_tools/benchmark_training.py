@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -19,6 +18,7 @@ from mmdyt.evaluation.timing import (
     ratios,
     saved_activations,
     time_alternately,
+    training_step,
 )
 from mmdyt.models.utils import dispatched_layers
 
@@ -92,19 +92,8 @@ def time_training(args: argparse.Namespace, batch: int, pixels: int) -> list[Tra
     forwards: dict[str, Callable[[], dict[str, Tensor]]] = {}
     steps: dict[str, Callable[[], None]] = {}
     for name, model in models.items():
-        model.to(args.device).train()
-        optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-4)
-
-        def forward(model: Any = model) -> dict[str, Tensor]:
-            with torch.autocast(images.device.type, args.dtype, args.dtype != torch.float32):
-                return model.loss(images, samples)
-
-        def step(model: Any = model, forward=forward, optimizer=optimizer) -> None:
-            optimizer.zero_grad()
-            model.parse_losses(forward())[0].backward()
-            optimizer.step()
-
-        forwards[name], steps[name] = forward, step
+        on_device = model.to(args.device)
+        forwards[name], steps[name] = training_step(on_device, images, samples, args.dtype)
     title = f"training steps, {batch} images of {pixels} px"
     seconds = time_alternately(steps, args.rounds, args.budget, args.device, title, args.clock)
     rows = []

@@ -32,11 +32,11 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.evaluation import CostAccount, build_uninitialised
-from mmdyt.evaluation.timing import ratios, saved_activations, time_alternately
+from mmdyt.evaluation.timing import ratios, saved_activations, time_alternately, training_step
 from mmdyt.models.utils import dispatched_layers, merged
 from mmdyt.models.utils.sensitivity import backbone_parts, save_selection, select, sensitivity
 
@@ -197,25 +197,14 @@ def measure(rows: dict[str, Row], models: dict[str, Any], args: argparse.Namespa
     samples = [DataSample().set_gt_label(i).to(args.device) for i in range(args.batch)]
     steps: dict[str, Callable[[], None]] = {}
     for name, model in models.items():
-        model.to(args.device).train()
-        optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5)
-
-        def forward(model: Any = model) -> dict[str, Tensor]:
-            return model.loss(images, samples)
-
-        def step(model: Any = model, forward=forward, optimizer=optimizer) -> None:
-            optimizer.zero_grad()
-            model.parse_losses(forward())[0].backward()
-            optimizer.step()
-
-        steps[name] = step
+        forward, steps[name] = training_step(model.to(args.device), images, samples)
         if name in rows:
             rows[name].saved_mib = round(saved_activations(model, forward)[1], 1)
     timing = args.rounds, args.budget, args.device
     seconds = time_alternately(steps, *timing, "training steps")
     for name, row in rows.items():
         row.step_to_adaptformer = round(ratios(seconds, name, ADAPTED).median, 3)
-    del model, forward, step
+    del model, forward
     steps.clear()  # they hold the models
     with torch.no_grad():
         small: dict[str, Any] = {

@@ -77,7 +77,7 @@ class RateScheduleHook(Hook):
         before = self._target(runner, max(runner.iter - 1, 0))
         with torch.no_grad():
             for dispatcher in self.dispatchers:
-                dispatcher.proj.bias += self._opening(target) - self._opening(before)
+                dispatcher.proj.bias.add_(self._opening(target) - self._opening(before))
 
     def _target(self, runner, iteration: int) -> float:
         progress = min(iteration / max(self.end * runner.max_iters, 1), 1)

@@ -17,6 +17,7 @@ from mmdyt.engine.inferencer import BaseDyTInferencer
 from mmdyt.engine.quiet import quiet
 from mmdyt.engine.test_pipeline import find_pipeline, require_registered
 from mmdyt.evaluation import build_uninitialised
+from mmdyt.package_files import package_file
 
 __all__ = ["inferencer"]
 
@@ -69,6 +70,7 @@ def inferencer(
         ValueError: If the model is of no supported task, nothing says how a
             sample is read, ``checkpoint`` or ``base`` does not go with the source,
             or the file does not fit (see :func:`mmdyt.load_adapter`).
+        TypeError: If the source is none of these.
         FileNotFoundError: If there is no such file.
     """
     with quiet():
@@ -98,10 +100,15 @@ def _load(source: Any, checkpoint: Any, base: Any) -> tuple[Any, list[dict] | No
     if base is not None and (_is_config(source) or isinstance(source, BaseModel)):
         raise ValueError(f"base={str(base)!r} needs an adapter file as source")
     if _is_config(source):
-        cfg = source if isinstance(source, Config) else Config.fromfile(source)
+        cfg = source if isinstance(source, Config) else Config.fromfile(package_file(source))
         return _from_config(cfg, checkpoint), find_pipeline(cfg)
     if checkpoint is not None:
         raise ValueError(f"checkpoint={str(checkpoint)!r} needs the config of its run as source")
+    if not isinstance(source, (str, PathLike, BaseModel)):
+        raise TypeError(
+            "source must be an adapter file, the config of a run or a model of mmdyt, got "
+            f"{type(source).__name__}"
+        )
     model = source if isinstance(source, BaseModel) else load_adapter(source, base)
     return model, getattr(model, "test_pipeline", None)
 

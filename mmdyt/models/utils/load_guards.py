@@ -158,7 +158,8 @@ def _require_base(model: nn.Module, meta: dict) -> dict[str, Tensor]:
         raise ValueError(
             f"{meta['file']} was trained on other base weights: on {named}, and this model has "
             f"{ours}; {len(wrong)} of {len(frozen)} frozen tensors differ, first {wrong[0]}. Set "
-            "backbone.init_cfg to the checkpoint that it was trained on"
+            "backbone.init_cfg to the checkpoint that it was trained on, or name that as base= of "
+            "mmdyt.load_adapter"
         )
     return frozen
 
