@@ -26,6 +26,7 @@ from benchmark_inference import DENSE, cost_and_rate
 from deployment_models import Mlps, build_models, mlp_tokens
 from deployment_timing import RUNTIMES, Form, Row, forms_of, time_batch
 from mmengine.registry import init_default_scope
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -79,8 +80,8 @@ def prepare(
 
 
 def table_of(title: str, rows: list[Row]) -> Table:
-    """Make the table of one batch size."""
-    table = Table(title=title)
+    """Make the table of one batch size, which prints as Markdown."""
+    table = Table(title=title, box=MARKDOWN)
     heads = ("runtime", "model", "GFLOPs", "ms", "gain over its dense", "ideal", "share of ideal")
     for head in (*heads, "clock limit", "share of it", "held MiB", "peak MiB"):
         table.add_column(head, justify="left" if head in ("runtime", "model") else "right")
