@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry
@@ -28,6 +29,12 @@ MODELS = Registry(
     locations=["mmdyt.models", "mmdyt.integrations.mmpretrain"],
 )
 HOOKS = Registry("hook", parent=ROOT_HOOKS, scope=SCOPE, locations=["mmdyt.engine.hooks"])
+OPTIM_WRAPPERS = Registry(
+    "optimizer wrapper",
+    parent=ROOT_OPTIM_WRAPPERS,
+    scope=SCOPE,
+    locations=["mmdyt.engine.optim_wrappers"],
+)
 METRICS = Registry("metric", parent=ROOT_METRICS, scope=SCOPE, locations=["mmdyt.evaluation"])
 DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope=SCOPE, locations=["mmdyt.datasets"])
 TRANSFORMS = Registry(

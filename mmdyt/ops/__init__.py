@@ -1,5 +1,6 @@
 """Pure functions of Dynamic Tuning: no state, no modules, no mm library."""
 
+from mmdyt.ops.cpu_autocast import attention, autocasts_on_cpu
 from mmdyt.ops.gumbel import gumbel_sigmoid, hard_sigmoid, logit
 from mmdyt.ops.mixed_linear import mixed_linear
 from mmdyt.ops.rank_rand import rank_rand
@@ -31,6 +32,8 @@ __all__ = [
     "Matching",
     "active_graph",
     "active_indices",
+    "attention",
+    "autocasts_on_cpu",
     "bipartite_soft_matching",
     "gather_tokens",
     "gumbel_sigmoid",

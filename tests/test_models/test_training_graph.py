@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmdyt.evaluation.timing import saved_activations
-from mmdyt.models.layers import DispatchedLayer, DyTEncoderLayer
+from mmdyt.models.layers import DispatchedLayer, DyTEncoderLayer, dispatched_layer, rules
 from mmdyt.models.utils import dispatched_layers
 from tests.conftest import build, randomise_adapters, tiny_classifier
 from tests.strategies import decisions
@@ -89,6 +89,8 @@ def test_bf16_autocast_keeps_all_gradients(monkeypatch):
     randomise_adapters(model)
     spread_dispatch(model)
     images = torch.randn(4, 3, 28, 28)
+    # As on a GPU, where autocast does not change the rule.
+    monkeypatch.setattr(dispatched_layer, "autocasts_on_cpu", lambda: False)
     ours = gradients(model, images, monkeypatch, plain=False, autocast=True)
     plain = gradients(model, images, monkeypatch, plain=True, autocast=True)
     assert ours.keys() == plain.keys()
@@ -96,6 +98,15 @@ def test_bf16_autocast_keeps_all_gradients(monkeypatch):
         if ".ffn." in name:
             similarity = torch.cosine_similarity(ours[name].flatten(), grad.flatten(), dim=0)
             assert similarity > 0.98, name
+
+
+def test_bf16_on_cpus_has_fixed_shapes():
+    """Products in bfloat16 there are compiled for every number of tokens anew."""
+    layer = dispatched_layers(build(tiny_classifier(QUIET)))[1].train()
+    mask = torch.ones(2, 5)
+    assert layer.rule("mlp", mask) is rules.active_only
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer.rule("mlp", mask) is rules.masked
 
 
 @pytest.mark.parametrize("tuning", ["peft", "full"])

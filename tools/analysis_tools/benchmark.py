@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         "--budget", type=float, default=600, help="seconds a table may take; 3 rounds are run"
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="of inference")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="training: autocast")
     parser.add_argument(
         "--clock", choices=list(CLOCKS), default="wall", help="cpu: for machines that others use"
     )

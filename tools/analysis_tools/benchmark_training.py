@@ -96,7 +96,8 @@ def time_training(args: argparse.Namespace, batch: int, pixels: int) -> list[Tra
         optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-4)
 
         def forward(model: Any = model) -> dict[str, Tensor]:
-            return model.loss(images, samples)
+            with torch.autocast(images.device.type, args.dtype, args.dtype != torch.float32):
+                return model.loss(images, samples)
 
         def step(model: Any = model, forward=forward, optimizer=optimizer) -> None:
             optimizer.zero_grad()

@@ -17,7 +17,7 @@ from mmdyt.models.layers.decisions import Decision
 from mmdyt.models.layers.noise import draws_random
 from mmdyt.models.layers.records import record_decision
 from mmdyt.models.layers.variants import VARIANTS
-from mmdyt.ops import keep_prefix
+from mmdyt.ops import autocasts_on_cpu, keep_prefix
 from mmdyt.registry import MODELS
 from mmdyt.structures import Collector, TokenSelection
 
@@ -192,7 +192,9 @@ class DispatchedLayer(nn.Module):
         # Dropout would draw other noise for some tokens, and stochastic depth draws an image's.
         part = self.token_wise.get(name)
         token_wise = part is not None and not draws_random(self.get_submodule(part))
-        return rules.active_only if token_wise and torch.is_grad_enabled() else rules.masked
+        # Products in bfloat16 on CPUs compile for every number of tokens anew: fixed shapes win.
+        pays = torch.is_grad_enabled() and not autocasts_on_cpu()
+        return rules.active_only if token_wise and pays else rules.masked
 
     def branch(self, name: str) -> Branch:
         """``Block`` itself, a function of tokens and :class:`TokenSelection`."""

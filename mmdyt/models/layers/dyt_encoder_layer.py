@@ -8,7 +8,7 @@ from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
 from mmdyt.models.layers.dispatched_layer import DispatchedLayer
-from mmdyt.ops import is_padded, masked_attention, padded_attention, varlen_attention
+from mmdyt.ops import attention, is_padded, masked_attention, padded_attention, varlen_attention
 from mmdyt.structures import TokenSelection
 
 
@@ -31,6 +31,10 @@ class DyTEncoderLayer(DispatchedLayer, TransformerEncoderLayer):
     attn: MultiheadAttention
     ln2: nn.Module
     ffn: FFN
+
+    def _add_dispatch(self, *args, **kwargs) -> None:
+        super()._add_dispatch(*args, **kwargs)
+        self.attn.scaled_dot_product_attention = attention
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer on tokens of shape ``(B, N, C)``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmdyt.ops import is_traced
+from mmdyt.ops import autocasts_on_cpu, is_traced
 
 
 class PackedLinear(nn.Linear):
@@ -67,8 +67,4 @@ class PackedLinear(nn.Linear):
 
 
 def _is_plain(x: Tensor) -> bool:
-    try:
-        autocasts = torch.is_autocast_enabled("cpu")
-    except TypeError:  # torch before 2.4
-        autocasts = torch.is_autocast_cpu_enabled()
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not autocasts
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not autocasts_on_cpu()

@@ -1,0 +1,40 @@
+"""DyT on photographs at four activation rates, three seeds: four epochs on 800 images.
+
+The 200 images for validation are left to calibrate on:
+``python -m projects.budget_study.measure projects/photo_study/configs/suites/photo_budgets.py``.
+"""
+
+_base_ = "photo_study.py"
+
+title = "Photographs: rates trained for"
+epochs = 4
+tasks = {
+    "_delete_": True,
+    **{
+        name: dict(
+            title=_base_.tasks[name]["title"],
+            cfg_options={
+                **_base_.tasks[name]["cfg_options"],
+                "train_dataloader.dataset.ann_file": "train800.txt",
+                "train_cfg.max_epochs": epochs,
+                "param_scheduler.1.end": epochs,
+            },
+        )
+        for name in ("sign_digits", "clothing")
+    },
+}
+methods = {
+    "_delete_": True,
+    **{
+        f"dyt-r{rate}": dict(
+            title=f"DyT r = {rate}",
+            config=_base_.methods["dyt"]["config"],
+            cfg_options={
+                **_base_.methods["dyt"]["cfg_options"],
+                "model.dyt.target_rate": rate,
+            },
+        )
+        for rate in (0.5, 0.3, 0.7, 0.9)
+    },
+}
+seeds = [0, 1, 2]
