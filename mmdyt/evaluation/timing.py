@@ -40,8 +40,15 @@ class Spread:
         low, _, high = quantiles(values, n=4, method="inclusive")
         return cls(low, median(values), high)
 
+    def times(self, factor: float) -> Spread:
+        """In another unit; ``factor`` is positive."""
+        return Spread(factor * self.low, factor * self.median, factor * self.high)
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.median:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
     def __str__(self) -> str:
-        return f"{self.median:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return format(self, ".4g")
 
 
 def training_step(

@@ -63,10 +63,17 @@ def row(base: float, rate: float, pairs: Sequence[tuple[dict, dict]]) -> list[st
 
 
 def task_tables(runs: Sequence[dict]) -> str:
-    """Both tables of a task, threshold and capacity."""
+    """The tables of a task: as trained, set with a threshold, set with equal tokens."""
     rates = sorted({run["target_rate"] for run in runs})
-    parts = []
-    for form, title in (("threshold", "With a threshold"), ("capacity", "With equal tokens")):
+    trained = []
+    for rate in rates:
+        points = [run["as_trained"] for run in runs if run["target_rate"] == rate]
+        accuracy = mean_and_spread([point["accuracy"] for point in points])
+        measured = ", ".join(f"{point['rate']:.3f}" for point in points)
+        trained.append([f"{rate:g}", accuracy, measured])
+    head = ("trained for", "accuracy", "measured rates by seed")
+    parts = [f"As trained:\n\n{table(head, trained)}"]
+    for form, title in (("threshold", "Set, with a threshold"), ("capacity", "With equal tokens")):
         rows = [
             row(base, rate, pairs)
             for base in rates
@@ -74,17 +81,7 @@ def task_tables(runs: Sequence[dict]) -> str:
             if (pairs := paired(runs, base, rate, form))
         ]
         parts.append(f"{title}:\n\n{table(HEAD, rows)}" if rows else f"{title}: not measured.")
-    trained = [
-        [
-            f"{rate:g}",
-            mean_and_spread([run["as_trained"]["accuracy"] for run in own]),
-            ", ".join(f"{run['as_trained']['rate']:.3f}" for run in own),
-        ]
-        for rate in rates
-        if (own := [run for run in runs if run["target_rate"] == rate])
-    ]
-    head = ("trained for", "accuracy", "measured rates by seed")
-    return "\n\n".join([f"As trained:\n\n{table(head, trained)}", *parts])
+    return "\n\n".join(parts)
 
 
 def render(studies: dict[str, dict[str, Any]]) -> str:
@@ -100,9 +97,11 @@ def render(studies: dict[str, dict[str, Any]]) -> str:
         "deviation over the seeds; differences are taken seed by seed. *Rate* is the mean measured "
         "on the test images, with the largest deviation from the asked one. *Within*: at most "
         f"{WITHIN_POINTS:g} point less than the models that were trained for the rate, and every "
-        f"rate within {WITHIN_RATE:g}. Models were calibrated on the images of the list that is "
-        "named, and tested on others.",
+        f"rate within {WITHIN_RATE:g}. Models are calibrated on the images of the list that is "
+        "named and tested on others; calibration looks at rates, not at labels.",
     ]
+    if not studies:
+        parts.append("Nothing is measured yet.")
     for name, study in sorted(studies.items()):
         runs = list(study["runs"].values())
         for task in dict.fromkeys(run["task"] for run in runs):

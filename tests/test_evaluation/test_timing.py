@@ -32,6 +32,8 @@ def test_ratios_compare_within_a_round():
 def test_spread_of_five_values():
     assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(2.0, 3.0, 4.0)
     assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0)
+    assert str(Spread(0.1, 0.2, 0.34567).times(1e3)) == "200 [100, 345.7]"
+    assert f"{Spread(0.1, 0.25, 0.5):.1%}" == "25.0% [10.0%, 50.0%]"
 
 
 def test_peak_memory_sees_what_a_call_allocates_and_frees():

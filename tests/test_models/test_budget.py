@@ -1,6 +1,7 @@
 """Budgets chosen after training: a shift of all logits, and a fixed capacity."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -78,13 +79,22 @@ def test_a_capacity_takes_the_tokens_of_the_largest_logits():
             assert values[chosen].min() >= values[~chosen].max()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+
+
+@pytest.mark.parametrize(
+    "backend, variant",
+    [
+        *(("aot_eager", variant) for variant in VARIANTS),
+        pytest.param("inductor", "mlp", marks=[pytest.mark.long, NEEDS_COMPILER]),
+    ],
+)
 @torch.no_grad()
-def test_a_capacity_compiles_to_one_graph_without_settings(variant):
+def test_a_capacity_compiles_to_one_graph_without_settings(backend, variant):
     torch._dynamo.reset()
     model = lively(dict(dispatch=variant)).backbone
     set_capacity(model, 0.5)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
     for batch in (2, 3):
         images = torch.randn(batch, 3, 28, 28)
         torch.testing.assert_close(compiled(images)[0], model(images)[0], atol=1e-4, rtol=1e-4)

@@ -18,17 +18,21 @@ def _logging_stays(monkeypatch):
     monkeypatch.setattr(logging, "disable", lambda level: None)
 
 
-def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
-    digits_cfg, tmp_path, run_main, capsys
-):
+@pytest.fixture
+def run(digits_cfg, tmp_path):
+    """The folder of a finished run of one epoch; its config lies beside it."""
     digits_cfg.train_cfg.max_epochs = 1
-    digits_cfg.model.backbone.init_cfg = None
     base = tmp_path / "base.pth"
     torch.save(build(digits_cfg.model.backbone).state_dict(), base)
     digits_cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(base))
     digits_cfg.dump(tmp_path / "config.py")
     Runner.from_cfg(digits_cfg.copy()).train()
-    run = tmp_path / "run"
+    return tmp_path / "run"
+
+
+def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
+    run, tmp_path, run_main, capsys
+):
     adapter = run / "adapter.safetensors"
     run_main(main, tmp_path / "config.py", adapter, "--points", 2)
     table = json.loads((run / "budgets.json").read_text())
@@ -58,3 +62,33 @@ def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
     }.items():
         with pytest.raises(SystemExit, match=message):
             run_main(main, tmp_path / "config.py", adapter, "--points", 2, *options)
+
+
+@pytest.mark.long
+def test_merged_tokens_are_measured_untrained_and_trained(
+    run, digits_cfg, tmp_path, run_main, capsys
+):
+    plain = digits_cfg.copy()
+    plain.merge_from_dict({"model.backbone.dispatch": None, "model.dyt": None})
+    plain.work_dir = str(tmp_path / "plain")
+    plain.dump(tmp_path / "plain.py")
+    Runner.from_cfg(plain.copy()).train()
+    command = [tmp_path / "config.py", run / "adapter.safetensors", "--points", 2]
+    command += ["--adaptformer", tmp_path / "plain.py", tmp_path / "plain/adapter.safetensors"]
+    run_main(main, *command, "--train", "--out", tmp_path / "out")
+    others = json.loads((tmp_path / "out/budgets.json").read_text())["others"]
+    untrained, trained = others.values()
+    assert [point["r"] for point in untrained] == [0, 3, 6, 10, 13, 16]
+    for points in (untrained, trained):
+        costs = [point["gflops"] for point in points]
+        assert costs == sorted(costs, reverse=True) and costs[0] > costs[-1]
+    assert [p["gflops"] for p in trained] == [p["gflops"] for p in untrained]
+    # Without merging it is the training of the model that the other curve starts from.
+    assert trained[0]["accuracy"] == untrained[0]["accuracy"]
+    assert "AdaptFormer + ToMe, trained with it, r = 16" in capsys.readouterr().out
+    checkpoints = [tmp_path / f"out/tome/r{point['r']}/epoch_1.pth" for point in trained]
+    written = [checkpoint.stat().st_mtime_ns for checkpoint in checkpoints]
+    run_main(main, *command, "--train", "--out", tmp_path / "out")
+    again = json.loads((tmp_path / "out/budgets.json").read_text())["others"]
+    assert again == others
+    assert [checkpoint.stat().st_mtime_ns for checkpoint in checkpoints] == written

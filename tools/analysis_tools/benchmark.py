@@ -26,7 +26,7 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 
 from mmdyt.engine.cli import positive_int, tool
-from mmdyt.evaluation.timing import CLOCKS, Spread
+from mmdyt.evaluation.timing import CLOCKS
 from mmdyt.fileio import atomic_path
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -90,10 +90,6 @@ def _cells(values: list) -> str:
     return "| " + " | ".join(str(value) for value in values) + " |"
 
 
-def _percent(spread: Spread) -> str:
-    return f"{spread.median:.1%} [{spread.low:.1%}, {spread.high:.1%}]"
-
-
 def _optional(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
@@ -103,11 +99,9 @@ def inference_table(rows: list[Row]) -> str:
     head = ["model", "rate", "GFLOPs", "ms", "ideal", "gain", "share of ideal", "peak MiB"]
     lines = [_cells(head), _cells(["---"] * len(head))]
     for row in rows:
-        milliseconds = Spread(*(1e3 * value for value in asdict(row.seconds).values()))
         rate, peak = _optional(row.rate, ".3f"), _optional(row.peak_mib, ".0f")
-        gain = f"{row.gain.median:.3f} [{row.gain.low:.3f}, {row.gain.high:.3f}]"
-        cells = [row.name, rate, f"{row.gflops:.2f}", milliseconds, f"{row.ideal:.3f}", gain]
-        lines.append(_cells([*cells, _percent(row.share), peak]))
+        cells = [row.name, rate, f"{row.gflops:.2f}", row.seconds.times(1e3), f"{row.ideal:.3f}"]
+        lines.append(_cells([*cells, f"{row.gain:.3f}", f"{row.share:.1%}", peak]))
     return "\n".join(lines)
 
 

@@ -13,86 +13,28 @@ skipped tokens. Every runtime's logits are held to torch's.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import logging
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from benchmark import machine
-from benchmark_inference import calibrate
+from benchmark_inference import DENSE, cost_and_rate
+from deployment_models import Mlps, build_models, mlp_tokens
+from deployment_timing import RUNTIMES, Form, Row, forms_of, time_batch
 from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
 from mmdyt.engine.cli import positive_int, tool
-from mmdyt.engine.deployment import (
-    Function,
-    Logits,
-    clear_decisions,
-    run_onnxruntime,
-    run_openvino,
-    trace,
-    verify,
-    write_onnx,
-)
-from mmdyt.evaluation import CostAccount
-from mmdyt.evaluation.timing import Spread, held_memory, peak_memory, time_alternately
+from mmdyt.engine.deployment import Logits, clear_decisions, verify
 from mmdyt.fileio import atomic_path
-from mmdyt.models.utils import collect_dispatch, dispatched_layers, pack_linears, set_capacity
-
-DENSE, DYNAMIC, CAPACITY = "dense", "DyT, threshold", "DyT, capacity"
-RUNTIMES = ("torch", "torch, packed", "onnxruntime", "OpenVINO")
-
-
-class Mlps(nn.Module):
-    """The MLPs of a ViT, one after the other, on tokens ``(rows, C)``."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.layers: Any = backbone.layers
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Run them."""
-        for layer in self.layers:
-            tokens = layer.ffn(layer.ln2(tokens))
-        return tokens
-
-
-@dataclass
-class Row:
-    """One model in one runtime.
-
-    Args:
-        runtime: One of :data:`RUNTIMES`.
-        model: The model.
-        gflops: Of an image.
-        seconds: Time of the batch.
-        ideal: Gain over the dense model that the FLOPs allow.
-        clock: Gain that the clock allows, ``None`` without dispatch.
-        gain: Measured gain over the runtime's dense model, round by round.
-        held_mib: Memory that the opened model holds after a batch of two.
-        peak_mib: Memory at the peak of a call beyond what is there before it; runtimes
-            that keep their working memory have none.
-    """
-
-    runtime: str
-    model: str
-    gflops: float
-    seconds: Spread
-    ideal: float
-    clock: float | None
-    gain: Spread
-    held_mib: float | None
-    peak_mib: float | None
 
 
 def parse_args() -> argparse.Namespace:
@@ -123,158 +65,38 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Module]:
-    """Build the models, which share the dense one's weights; adapters are random."""
-    vit = dict(arch=args.arch, img_size=args.pixels, patch_size=16)
-    tome = f"AdaptFormer + ToMe {args.merge}"
-    configs = {
-        DENSE: dict(type="mmdyt.DyTViT", dispatch=None, adapter=None, **vit),
-        "AdaptFormer": dict(type="mmdyt.DyTViT", dispatch=None, **vit),
-        tome: dict(type="mmdyt.ToMeViT", dispatch=None, r=args.merge, **vit),
-        DYNAMIC: dict(type="mmdyt.DyTViT", **vit),
-        CAPACITY: dict(type="mmdyt.DyTViT", **vit),
-    }
-    models = {}
-    for name, backbone in configs.items():
-        head = dict(type="LinearClsHead", num_classes=100, in_channels=_width(backbone))
-        config = dict(type="mmdyt.DyTImageClassifier", backbone=backbone, head=head)
-        models[name] = MODELS.build(config).eval()
-    models[DYNAMIC].init_weights()
-    for layer in dispatched_layers(models[DYNAMIC]):
-        nn.init.normal_(layer.adapter["mlp"].up.weight, std=0.1)
-    weights = models[DYNAMIC].state_dict()  # which has every name of the others
-    for model in models.values():
-        for part in ("backbone", "head"):
-            module = model.get_submodule(part)
-            own = {name: weights[f"{part}.{name}"] for name in module.state_dict()}
-            module.load_state_dict(own, assign=True)
-    calibrate(models[DYNAMIC], images, args.rate)  # and CAPACITY, whose tensors are the same
-    set_capacity(models[CAPACITY], args.rate)
-    return models
+def prepare(
+    models: dict[str, nn.Module], images: Tensor, tokens: Tensor, args: argparse.Namespace
+) -> tuple[dict[str, dict[str, Form]], dict[str, Form]]:
+    """Export all models, and the dense one's MLPs on ``tokens``, and show the progress."""
+    named = {name: (Logits(model), images[:2]) for name, model in models.items()}
+    named["MLPs"] = (Mlps(models[DENSE].get_submodule("backbone")), tokens)
+    forms = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (module, example) in track(named.items(), "exporting", transient=True):
+            forms[name] = forms_of(module, example, name, args, Path(folder))
+    mlps = forms.pop("MLPs")
+    return forms, mlps
 
 
-def _width(backbone: dict) -> int:
-    return MODELS.get("VisionTransformer").arch_zoo[backbone["arch"]]["embed_dims"]
-
-
-def functions_of(
-    model: nn.Module, example: Tensor, name: str, args: argparse.Namespace, folder: Path
-) -> tuple[dict[str, Function], dict[str, float | None]]:
-    """Prepare a function of tensors for every runtime, and say how many MiB each holds."""
-    file, threads = folder / f"{name}.onnx", torch.get_num_threads()
-    makers: dict[str, Callable[[], Function]] = {
-        "torch": lambda: model,
-        "torch, packed": lambda: packed(model),
-        "onnxruntime": lambda: run_onnxruntime(file, threads),
-        "OpenVINO": lambda: run_openvino(file, threads),
-    }
-    functions: dict[str, Function] = {}
-    held: dict[str, float | None] = {}
-    for runtime in [name for name in RUNTIMES if name in args.runtimes]:
-        if "torch" not in runtime and not file.exists():
-            # After the copy of the packed model: a trace leaves its tensors in ToMe's sizes.
-            write_onnx(trace(model, example), file)
-        functions[runtime], held[runtime] = held_memory(partial(used, makers[runtime], example))
-    if "torch" in held:  # whose weights are there already
-        held["torch"] = sum(param.nbytes for param in model.parameters()) / 2**20
-    file.unlink(missing_ok=True)
-    return functions, held
-
-
-def packed(model: nn.Module) -> nn.Module:
-    """Copy a model and pack its linear layers."""
-    copied = copy.deepcopy(model)
-    pack_linears(copied)
-    return copied
-
-
-def used(make: Callable[[], Function], example: Tensor) -> Function:
-    """Make a function and call it once, as some runtimes take their memory only then."""
-    function = make()
-    function(example)
-    return function
-
-
-def flops_of(models: dict[str, nn.Module], images: Tensor) -> dict[str, float]:
-    """FLOPs of an image of each model, as these images are dispatched."""
-    flops = {}
-    for name, model in models.items():
-        with collect_dispatch(model) as records:
-            model(images)
-        flops[name] = float(CostAccount(model).flops(records, images).mean())
-    return flops
-
-
-def time_batch(
-    functions: dict[str, dict[str, Function]],
-    held: dict[str, dict[str, float | None]],
-    mlps: dict[str, Function],
-    images: Tensor,
-    flops: dict[str, float],
-    tokens: tuple[Tensor, Tensor],
-    args: argparse.Namespace,
-) -> list[Row]:
-    """Time all models in all runtimes on one batch.
-
-    Args:
-        functions: By model and runtime.
-        held: MiB that they hold, likewise.
-        mlps: The MLPs by runtime.
-        images: ``(B, 3, H, W)``.
-        flops: By model.
-        tokens: All tokens of the batch and those that a dispatcher leaves,
-            ``(rows, C)``.
-        args: The command line.
-    """
-    calls: dict[str, Callable[[], object]] = {}
-    for model, by_runtime in functions.items():
-        calls |= {f"{model}|{run}": partial(call, images) for run, call in by_runtime.items()}
-    for part, rows in zip(("all", "left"), tokens):
-        calls |= {f"{part}|{run}": partial(call, rows) for run, call in mlps.items()}
-    title = f"batch {len(images)}"
-    seconds = time_alternately(calls, args.rounds, args.seconds, title=title)
-    table = []
-    for runtime in args.runtimes:
-        dense = seconds[f"{DENSE}|{runtime}"]
-        skipped = [a - b for a, b in zip(seconds[f"all|{runtime}"], seconds[f"left|{runtime}"])]
-        for model in functions:
-            own = seconds[f"{model}|{runtime}"]
-            clock = Spread.of([d / (d - s) for d, s in zip(dense, skipped)]).median
-            table.append(
-                Row(
-                    runtime=runtime,
-                    model=model,
-                    gflops=flops[model] / 1e9,
-                    seconds=Spread.of(own),
-                    ideal=flops[DENSE] / flops[model],
-                    clock=clock if model in (DYNAMIC, CAPACITY) else None,
-                    gain=Spread.of([d / o for d, o in zip(dense, own)]),
-                    held_mib=held[model][runtime],
-                    peak_mib=peak_memory(calls[f"{model}|{runtime}"]),
-                )
-            )
-    return table
-
-
-def print_rows(title: str, rows: list[Row]) -> Table:
-    """Make the table of one batch size."""
-    table = Table(title=title)
+def table_of(title: str, rows: list[Row]) -> Table:
+    """Make the table of one batch size, which prints as Markdown."""
+    table = Table(title=title, box=MARKDOWN)
     heads = ("runtime", "model", "GFLOPs", "ms", "gain over its dense", "ideal", "share of ideal")
     for head in (*heads, "clock limit", "share of it", "held MiB", "peak MiB"):
         table.add_column(head, justify="left" if head in ("runtime", "model") else "right")
     for row in rows:
-        milliseconds = Spread(*(1e3 * value for value in asdict(row.seconds).values()))
-        gain, clock = row.gain, row.clock
+        clock = row.clock
         table.add_row(
             row.runtime,
             row.model,
             f"{row.gflops:.2f}",
-            str(milliseconds),
-            f"{gain.median:.3f} [{gain.low:.3f}, {gain.high:.3f}]",
+            str(row.seconds.times(1e3)),
+            f"{row.gain:.3f}",
             f"{row.ideal:.3f}",
-            f"{gain.median / row.ideal:.1%}",
+            f"{row.gain.median / row.ideal:.1%}",
             "-" if clock is None else f"{clock:.3f}",
-            "-" if clock is None else f"{gain.median / clock:.1%}",
+            "-" if clock is None else f"{row.gain.median / clock:.1%}",
             "-" if row.held_mib is None else f"{row.held_mib:.0f}",
             "-" if row.peak_mib is None else f"{row.peak_mib:.0f}",
         )
@@ -297,40 +119,25 @@ def main() -> None:
     logging.disable(logging.INFO)
     torch.manual_seed(0)
     console = Console(width=170)
-    images = torch.randn(max(*args.batch_sizes, 2), 3, args.pixels, args.pixels)
+    largest = max(*args.batch_sizes, 2)
+    images = torch.randn(largest, 3, args.pixels, args.pixels)
     models = build_models(args, images)
-    flops = flops_of(models, images)
+    flops = {name: cost_and_rate(model, images)[0] for name, model in models.items()}
     clear = {name: clear_decisions(model, images) for name, model in models.items()}
-    backbone: Any = models[DENSE].backbone
-    num_tokens = backbone.pos_embed.shape[1]
-    left = 1 + round(args.rate * (num_tokens - 1))
-    result: dict[str, Any] = dict(machine=machine("cpu"), arch=args.arch, rate=args.rate)
-    with tempfile.TemporaryDirectory() as name:
-        tokens = torch.randn(num_tokens * len(images), backbone.embed_dims)
-        folder = Path(name)
-        mlps, _ = functions_of(Mlps(backbone), tokens, "mlps", args, folder)
-        functions, held = {}, {}
-        for model, module in track(models.items(), "exporting", transient=True):
-            functions[model], held[model] = functions_of(
-                Logits(module), images[:2], model, args, folder
-            )
-    for model, forms in functions.items():
-        verify(dict(before=Logits(models[model])) | forms, images, clear[model])
+    tokens = mlp_tokens(models[DENSE].get_submodule("backbone"), largest, args.rate)
+    forms, mlps = prepare(models, images, tokens[0], args)
+    for model, by_runtime in forms.items():
+        calls = {name: form.call for name, form in by_runtime.items()}
+        verify(dict(before=Logits(models[model])) | calls, images, clear[model])
         counted = f"{int(clear[model].sum())} of {len(images)} images without ties"
-        console.print(f"{model}: equal logits in {', '.join(forms)} ({counted})")
+        console.print(f"{model}: equal logits in {', '.join(calls)} ({counted})")
+    result: dict[str, Any] = dict(machine=machine("cpu"), arch=args.arch, rate=args.rate)
     for batch in args.batch_sizes:
-        rows = time_batch(
-            functions,
-            held,
-            mlps,
-            images[:batch],
-            flops,
-            (tokens[: batch * num_tokens], tokens[: batch * left]),
-            args,
-        )
+        rows_of = tuple(part[: batch * len(part) // largest] for part in tokens)
+        rows = time_batch(forms, mlps, images[:batch], (rows_of[0], rows_of[1]), flops, args)
         result[f"batch {batch}"] = rows
         title = f"ViT {args.arch}, batch {batch}, rate {args.rate}, {result['machine']}"
-        console.print(print_rows(title, rows))
+        console.print(table_of(title, rows))
         with atomic_path(args.out / "benchmark_deployment.json") as path:
             path.write_text(json.dumps(result, default=asdict, indent=1))
     console.print(f"Written to {args.out}/benchmark_deployment.json")

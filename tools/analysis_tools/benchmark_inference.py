@@ -12,10 +12,9 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdyt.evaluation import CostAccount
-from mmdyt.evaluation.timing import Spread, peak_memory, time_alternately
+from mmdyt.evaluation.timing import Spread, peak_memory, ratios, time_alternately
 from mmdyt.models.layers import DispatchedLayer
 from mmdyt.models.utils import collect_dispatch, dispatched_layers, pack_linears
-from mmdyt.structures import DispatchRecord
 
 DENSE, ADAPTED, LORA, ALL_ACTIVE = "dense", "AdaptFormer", "LoRA, merged", "DyT, all active"
 PACKED = ", packed"  # behind the name of a model whose linear layers are packed
@@ -93,6 +92,16 @@ def calibrate(model: nn.Module, images: Tensor, rate: float) -> None:
         handle.remove()
 
 
+def cost_and_rate(model: nn.Module, images: Tensor) -> tuple[float, float | None]:
+    """FLOPs of an image and share of active tokens, as these images are dispatched."""
+    with collect_dispatch(model) as records:
+        model(images)
+    flops = float(CostAccount(model).flops(records, images).mean())
+    if not records:
+        return flops, None
+    return flops, float(torch.cat([record.rate() for record in records]).mean())
+
+
 def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Module]:
     """Build the models of a table, which share the dense model's weights."""
     vit = dict(arch=args.arch, img_size=images.shape[-1], patch_size=16)
@@ -141,10 +150,7 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
     models = build_models(args, images)
     flops, rates = {}, {}
     for name, model in models.items():
-        with collect_dispatch(model) as records:
-            model(images)
-        flops[name] = float(CostAccount(model).flops(records, images).mean())
-        rates[name] = _mean_rate(records)
+        flops[name], rates[name] = cost_and_rate(model, images)
         if name.endswith(PACKED):
             pack_linears(model)
     calls = {name: (lambda model=model: model(images)) for name, model in models.items()}
@@ -153,7 +159,7 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
     rows = []
     for name, call in calls.items():
         ideal = flops[DENSE] / flops[name]
-        gains = [dense / own for dense, own in zip(seconds[DENSE], seconds[name])]
+        gain = ratios(seconds, DENSE, name)
         rows.append(
             Row(
                 name=name,
@@ -161,15 +167,9 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
                 gflops=flops[name] / 1e9,
                 seconds=Spread.of(seconds[name]),
                 ideal=ideal,
-                gain=Spread.of(gains),
-                share=Spread.of([gain / ideal for gain in gains]),
+                gain=gain,
+                share=gain.times(1 / ideal),
                 peak_mib=peak_memory(call, args.device),
             )
         )
     return rows
-
-
-def _mean_rate(records: list[DispatchRecord]) -> float | None:
-    if not records:
-        return None
-    return float(torch.cat([record.rate() for record in records]).mean())
