@@ -48,10 +48,21 @@ def test_biases_follow_the_target_through_a_resume_too(tmp_path):
     """Training moves them by less than 0.05 here."""
     seen = Targets()
     for resume in (False, True):
-        hooks = [dict(type="mmdyt.RateScheduleHook", end=2 / 3, bias=3.0), seen]
+        hooks = [dict(type="mmdyt.RateScheduleHook", end=2 / 3, bias=3.0, gain=0.0), seen]
         short_run(tmp_path, hooks, max_epochs=3 if resume else 1, resume=resume)
     expected = [3.0, *(logit(rate) for rate in (0.875, 0.75, 0.625, 0.5, 0.5))]
     assert seen.biases == pytest.approx(expected, abs=0.05)
+
+
+def test_biases_make_good_what_the_rate_is_off(tmp_path):
+    """Here training moves a bias by less than 0.05 from one step to the next."""
+    seen = Targets()
+    hook = dict(type="mmdyt.RateScheduleHook", begin=0.5, bias=2.0, gain=0.5)
+    short_run(tmp_path, [hook, seen])
+    assert any(rate != 0.5 for rate in seen.rates)
+    steps = [after - before for before, after in zip(seen.biases, seen.biases[1:])]
+    held = [max(-2.0, min(logit(min(max(r, 1e-6), 1 - 1e-6)), 2.0)) for r in seen.rates]
+    assert steps == pytest.approx([-0.5 * each for each in held[:-1]], abs=0.05)
 
 
 class Shut(Hook):
@@ -64,7 +75,7 @@ class Shut(Hook):
 
 def test_dispatchers_start_open_and_a_resume_leaves_them(tmp_path):
     bias = 1e4  # far beyond the logits of images that are not normalised
-    hooks = [dict(type="mmdyt.RateScheduleHook", bias=bias), Shut()]
+    hooks = [dict(type="mmdyt.RateScheduleHook", bias=bias, gain=0.0), Shut()]
     first, resumed = Targets(), Targets()
     short_run(tmp_path, [*hooks, first], max_epochs=1)
     short_run(tmp_path, [*hooks, resumed], resume=True)
@@ -78,7 +89,9 @@ def test_a_model_without_learned_dispatchers_is_refused_before_training(tmp_path
         run(tmp_path, model=random)
 
 
-@pytest.mark.parametrize("name, value", [("begin", 0), ("end", 1.5), ("bias", float("nan"))])
+@pytest.mark.parametrize(
+    "name, value", [("begin", 0), ("end", 1.5), ("bias", float("nan")), ("gain", 2)]
+)
 def test_bad_values_are_refused(name, value):
     with pytest.raises(ValueError, match=rf"RateScheduleHook.{name} must be a number in"):
         RateScheduleHook(**{name: value})

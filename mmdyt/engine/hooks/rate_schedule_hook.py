@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -25,9 +26,10 @@ class RateScheduleHook(Hook):
     of the whole backbone before dispatchers take tokens away, which short
     trainings need. The biases of the dispatchers follow the target: a bias of
     ``logit(target)`` makes tokens active at that rate in training, whatever the
-    learning rate; what dispatchers learn comes on top. All depends on the
-    progress alone, so that a resumed run goes on as an uninterrupted one. The
-    target is logged as ``target_rate``.
+    learning rate. What dispatchers learn comes on top, and the task would have
+    every token: where the rate of an iteration is not its target, all biases move
+    by ``gain * (logit(target) - logit(rate))`` after it. A resumed run goes on as an
+    uninterrupted one. The target is logged as ``target_rate``.
 
     Args:
         begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
@@ -35,19 +37,25 @@ class RateScheduleHook(Hook):
             ``model.dyt.target_rate``, in (0, 1]. Defaults to 0.75.
         bias (float): The bias of a target of 1, and the most that any target
             gets; at 5 some 99 % of the tokens are active. Defaults to 5.0.
+        gain (float): How fast the biases make good what the rate is off, in [0, 1];
+            0 leaves that to the rate loss. Defaults to 0.1.
 
     Raises:
-        ValueError: If ``begin`` or ``end`` is outside (0, 1], or ``bias`` is not
-            finite.
+        ValueError: If ``begin`` or ``end`` is outside (0, 1], ``gain`` outside
+            [0, 1], or ``bias`` not positive and finite.
     """
 
-    def __init__(self, begin: float = 1.0, end: float = 0.75, bias: float = 5.0) -> None:
+    def __init__(
+        self, begin: float = 1.0, end: float = 0.75, bias: float = 5.0, gain: float = 0.1
+    ) -> None:
         check_number("custom_hooks RateScheduleHook.begin", begin, "(0, 1]")
         check_number("custom_hooks RateScheduleHook.end", end, "(0, 1]")
-        check_number("custom_hooks RateScheduleHook.bias", bias, "(-inf, inf)")
+        check_number("custom_hooks RateScheduleHook.bias", bias, "(0, inf)")
+        check_number("custom_hooks RateScheduleHook.gain", gain, "[0, 1]")
         self.begin = begin
         self.end = end
         self.bias = bias
+        self.gain = gain
 
     def before_train(self, runner) -> None:
         """Open the dispatchers, unless the run goes on from a checkpoint.
@@ -75,16 +83,32 @@ class RateScheduleHook(Hook):
         model.objective = replace(model.objective, target_rate=target)
         runner.message_hub.update_scalar("train/target_rate", target)
         before = self._target(runner, max(runner.iter - 1, 0))
-        with torch.no_grad():
-            for dispatcher in self.dispatchers:
-                dispatcher.proj.bias.add_(self._opening(target) - self._opening(before))
+        self._move(self._opening(target) - self._opening(before))
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        """Move the biases where the rate of this iteration, over all processes, is off."""
+        assert outputs is not None
+        rate = outputs["activation_rate"].detach().clone()
+        all_reduce(rate, op="mean")
+        target = _unwrapped(runner.model).objective.target_rate
+        self._move(self.gain * (self._opening(target) - self._opening(float(rate))))
+
+    @torch.no_grad()
+    def _move(self, step: float) -> None:
+        for dispatcher in self.dispatchers:
+            dispatcher.proj.bias.add_(step)
 
     def _target(self, runner, iteration: int) -> float:
         progress = min(iteration / max(self.end * runner.max_iters, 1), 1)
         return self.begin + (self.goal - self.begin) * progress
 
-    def _opening(self, target: float) -> float:
-        return min(logit(target), self.bias) if target < 1 else self.bias
+    def _opening(self, rate: float) -> float:
+        """The bias of a rate, from ``-bias`` to ``bias``."""
+        if not 0 < rate < 1:
+            return self.bias if rate else -self.bias
+        return max(-self.bias, min(logit(rate), self.bias))
 
 
 def _unwrapped(model: nn.Module) -> Any:
