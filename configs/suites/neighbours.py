@@ -1,12 +1,27 @@
 """Neighbours of DyT on real digits: the shipped ViT, two seeds, with and without dispatch.
 
 ``python tools/dataset_converters/digits.py`` writes the data. One learning rate
-for all, the demo's: a comparison of what runs, not of what is best tuned.
+for all, three times the demo's, and half its epochs: a comparison of what runs, not of what
+is best tuned.
 """
 
 title = "Neighbours on digits"
 metric = "accuracy/top1"
-tasks = {"digits": dict(group="natural", title="Digits")}
+epochs = 5
+tasks = {
+    "digits": dict(
+        group="natural",
+        title="Digits",
+        cfg_options={
+            "optim_wrapper.optimizer.lr": 3e-3,
+            "train_cfg.max_epochs": epochs,
+            "train_cfg.val_interval": epochs,
+            "param_scheduler.0.end": 1,
+            "param_scheduler.1.begin": 1,
+            "param_scheduler.1.end": epochs,
+        },
+    )
+}
 plain = "configs/image/digits/vit-mini_linear_digits.py"
 dispatched = "configs/image/digits/vit-mini_dyt_digits.py"
 # Of the backbone, by method; the shipped ViT is 128 wide.

@@ -29,16 +29,6 @@ def test_token_dispatcher_decides_by_probability_in_evaluation():
     assert mask.dtype == torch.bool
 
 
-def test_a_normalising_dispatcher_knows_no_size_of_tokens():
-    dispatcher = TokenDispatcher(C, norm=True).eval()
-    x = torch.randn(B, N, C)
-    _, logits = dispatcher(x)
-    torch.testing.assert_close(dispatcher(100 * x + 3)[1], logits, rtol=1e-3, atol=1e-5)
-    expected = nn.LayerNorm(C)(x) @ dispatcher.proj.weight[0]
-    torch.testing.assert_close(logits, expected)
-    assert dispatcher.state_dict().keys() == TokenDispatcher(C).state_dict().keys()
-
-
 def test_token_dispatcher_samples_hard_masks_with_a_gradient_in_training():
     dispatcher = TokenDispatcher(C).train()
     mask, _ = dispatcher(torch.randn(B, 500, C))

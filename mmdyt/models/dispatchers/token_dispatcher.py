@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmdyt.checks import check_number
 from mmdyt.ops import gumbel_sigmoid, hard_sigmoid
@@ -24,10 +23,6 @@ class TokenDispatcher(BaseModule):
         threshold (float): Smallest probability that counts as active, in
             training, where noise is added to the logit, as in inference.
             Defaults to 0.5.
-        norm (bool): Normalise every token first, without weights of its own.
-            Ours, for backbones whose tokens are small or differ in size from layer to
-            layer (DINOv2's: 0.1 to 2): a step of AdamW moves a logit by the learning
-            rate times the token's L1 norm. Defaults to ``False``, as the paper.
         init_cfg (dict | None): Defaults to ``None``.
 
     Raises:
@@ -39,7 +34,6 @@ class TokenDispatcher(BaseModule):
         embed_dims: int,
         tau: float = 5.0,
         threshold: float = 0.5,
-        norm: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -47,7 +41,6 @@ class TokenDispatcher(BaseModule):
         check_number("dispatcher.threshold", threshold, "(0, 1)")
         self.tau = tau
         self.threshold = threshold
-        self.norm = norm
         self.proj = nn.Linear(embed_dims, 1)
         self._reset()
 
@@ -70,8 +63,6 @@ class TokenDispatcher(BaseModule):
             The mask and the logits, both ``(B, N)``. The mask is float with
             the straight-through gradient in training, otherwise bool.
         """
-        if self.norm:
-            x = F.layer_norm(x, x.shape[-1:])
         logits = self.proj(x).squeeze(-1)  # (B, N, 1) -> (B, N)
         if self.training:
             return gumbel_sigmoid(logits, self.tau, self.threshold), logits
