@@ -7,8 +7,8 @@ already are left alone.
 
     python tools/sweep.py configs/suites/budgets_digits.py
     python -m projects.budget_study.measure configs/suites/budgets_digits.py
-    python -m projects.budget_study.measure projects/photo_study/configs/suites/photo_study.py \
-        --methods dyt-r0.3 dyt dyt-r0.7 dyt-r0.9 --bases dyt dyt-r0.7 --tasks clothing sign_digits
+    python -m projects.budget_study.measure \
+        projects/photo_study/configs/suites/photo_budgets.py --bases dyt-r0.5
     python -m projects.budget_study.report
 """
 
