@@ -16,7 +16,13 @@ from matplotlib.figure import Figure
 from rich.progress import Progress, track
 
 from mmdyt.datasets.digits import write_digits
-from mmdyt.engine.budgets import keep_budgets, measure_budgets, measure_merged, merge_counts
+from mmdyt.engine.budgets import (
+    evaluation_runner,
+    keep_budgets,
+    measure_budgets,
+    measure_merged,
+    merge_counts,
+)
 from mmdyt.engine.comparison import (
     Result,
     compare,
@@ -24,7 +30,7 @@ from mmdyt.engine.comparison import (
     print_comparison,
     throughput,
 )
-from mmdyt.models.utils import collect_dispatch, set_budget, set_shift
+from mmdyt.models.utils import collect_dispatch, set_budget
 from mmdyt.visualization import (
     draw_budget_curve,
     draw_curves,
@@ -65,10 +71,12 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
 def spend(results: dict[str, Result], work_dir: Path) -> tuple[dict[str, Result], Figure]:
     """Set the one DyT model to two more budgets; draw all of them beside merged tokens."""
     dyt, adaptformer = results["DyT (r = 0.5)"], results["AdaptFormer"]
+    cfg = copy.deepcopy(dyt.runner.cfg)  # its tests are none of the run's: they get a folder apart
+    runner = evaluation_runner(cfg, cfg.load_from, str(work_dir / "budgets"))
     with Progress(transient=True) as progress:
         task = progress.add_task("Measuring budgets", total=BUDGETS)
         budgets = measure_budgets(
-            dyt.runner, BUDGETS, METRIC, lambda done: progress.update(task, completed=done)
+            runner, BUDGETS, METRIC, lambda done: progress.update(task, completed=done)
         )
         keep_budgets(budgets, work_dir, dyt.work_dir / "adapter.safetensors")
     merged = [
@@ -77,11 +85,10 @@ def spend(results: dict[str, Result], work_dir: Path) -> tuple[dict[str, Result]
     ]
     rows = {}
     for rate in (0.4, 0.7):
-        set_budget(dyt.model, rate=rate, budgets=budgets)
+        set_budget(runner.model, rate=rate, budgets=budgets)
         rows[f"the same DyT, set to {rate}"] = replace(
-            dyt, metrics=dyt.runner.test_loop.run(), model=copy.deepcopy(dyt.model)
+            dyt, metrics=runner.test_loop.run(), model=copy.deepcopy(runner.model)
         )
-    set_shift(dyt.model, 0.0)
     return rows, draw_budget_curve(budgets, {"AdaptFormer + ToMe, not trained with it": merged})
 
 

@@ -130,7 +130,6 @@ def _load(run: SuiteRun) -> Result:
     cfg.merge_from_dict(dict(work_dir=str(run.work_dir), load_from=str(checkpoint)))
     runner = Runner.from_cfg(cfg)
     runner.load_or_resume()
-    runner.call_hook("before_run")  # as its loops alone do not: hooks have their log files now
     trainable = record["params"]["trainable"]
     return Result(record["metrics"], trainable, runner.model.eval(), runner, run.work_dir)
 
