@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def evaluation_runner(cfg: Config, checkpoint: str | None, work_dir: str) -> Run
         ValueError: If the config cannot be tested, or has no images to test on.
     """
     cfg.work_dir, cfg.load_from, cfg.resume, cfg.log_level = work_dir, checkpoint, False, "ERROR"
+    cfg.experiment_name = uuid.uuid4().hex  # mmengine's own has seconds, and runners take less
     check_run(cfg, "test")
     empty = "there are no images to measure budgets on: the data set is empty"
     if cfg.test_dataloader.dataset.get("indices") in (0, []):  # mmengine would stumble over it

@@ -9,6 +9,4 @@ learning_rates = {
     "adaptformer": 0.003,
     "lora": 0.003,
     "ssf": 0.01,
-    "dyt": 0.003,
-    "dyt-ssf": 0.01,
 }

@@ -1,4 +1,4 @@
-"""DyT on photographs at four activation rates, three seeds: four epochs on 800 images.
+"""DyT on photographs at four activation rates, three seeds, on 800 images.
 
 The 200 images for validation are left to calibrate on:
 ``python -m projects.budget_study.measure projects/photo_study/configs/suites/photo_budgets.py``.
@@ -7,7 +7,6 @@ The 200 images for validation are left to calibrate on:
 _base_ = "photo_study.py"
 
 title = "Photographs: rates trained for"
-epochs = 4
 tasks = {
     "_delete_": True,
     **{
@@ -16,8 +15,6 @@ tasks = {
             cfg_options={
                 **_base_.tasks[name]["cfg_options"],
                 "train_dataloader.dataset.ann_file": "train800.txt",
-                "train_cfg.max_epochs": epochs,
-                "param_scheduler.1.end": epochs,
             },
         )
         for name in ("sign_digits", "clothing")

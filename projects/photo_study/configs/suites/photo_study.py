@@ -1,7 +1,7 @@
 """The photo study: a public ViT-S/14 on five tasks of photographs.
 
 ``make study-photo`` runs it. The learning rates are those that ``photo_study_lr.py`` found best
-on validation images; the DyT family takes DyT's.
+on validation images; dispatch takes the rate of what it is beside.
 """
 
 _base_ = "../_base_/learning_rates.py"
@@ -37,7 +37,7 @@ _ABLATED = ("clothing", "sign_digits")
 
 
 def _ablation(title: str, leaf: str = "dyt", **options) -> dict:
-    return _method(title, leaf, _lr["dyt"], _ABLATED, **options)
+    return _method(title, leaf, _lr["adaptformer"], _ABLATED, **options)
 
 
 tasks = {
@@ -53,11 +53,11 @@ tasks = {
 methods = {
     "linear": _method("Linear probe", "plain", _lr["linear"]),
     "adaptformer": _method("AdaptFormer", "adaptformer", _lr["adaptformer"]),
-    "dyt": _method("DyT, r = 0.5", "dyt", _lr["dyt"]),
+    "dyt": _method("DyT, r = 0.5", "dyt", _lr["adaptformer"]),
     "lora": _method("LoRA", "lora", _lr["lora"]),
     "ssf": _method("SSF", "plain", _lr["ssf"], tuning="peft", backbone__type="mmdyt.SSFViT"),
-    "dyt-ssf": _method("DyT with SSF, r = 0.5", "dyt_ssf", _lr["dyt-ssf"]),
-    "dyt-r0.7": _method("DyT, r = 0.7", "dyt", _lr["dyt"], dyt__target_rate=0.7),
+    "dyt-ssf": _method("DyT with SSF, r = 0.5", "dyt_ssf", _lr["ssf"]),
+    "dyt-r0.7": _method("DyT, r = 0.7", "dyt", _lr["adaptformer"], dyt__target_rate=0.7),
     "random-weights": _method(
         "AdaptFormer on random weights", "adaptformer", _lr["adaptformer"], backbone__init_cfg=None
     ),

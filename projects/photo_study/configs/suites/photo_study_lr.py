@@ -33,7 +33,7 @@ methods = {
             },
         )
         for rate in (3e-3, 1e-2, 1e-3, 3e-2)
-        for name in ("linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf")
+        for name in ("linear", "adaptformer", "lora", "ssf")
     },
 }
 seeds = [0]
