@@ -192,7 +192,7 @@ def print_comparison(
         }
         table.add_row(
             method,
-            f"{row[key]:.2f}",
+            f"{row[key]:.4g}",
             f"{result.trainable:,}",
             f"{row['gflops']:.4f}",
             "-" if rate is None else f"{rate:.3f}",

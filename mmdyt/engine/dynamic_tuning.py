@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
@@ -30,6 +30,8 @@ from mmdyt.models.utils.model_config import (
 from mmdyt.registry import MODELS
 
 SCOPE = "mmpretrain"
+ADAPTER = dict(type="mmdyt.BottleneckAdapter")
+DISPATCHER = dict(type="mmdyt.TokenDispatcher")
 Source: TypeAlias = str | PathLike | Config | dict | ImageClassifier
 
 
@@ -39,8 +41,8 @@ def dynamic_tuning(
     dispatch: str | None = "mlp",
     target_rate: float = 0.5,
     *,
-    adapter: dict | None = dict(type="mmdyt.BottleneckAdapter"),
-    dispatcher: dict | None = dict(type="mmdyt.TokenDispatcher"),
+    adapter: dict | Literal["auto"] | None = "auto",
+    dispatcher: dict | Literal["auto"] | None = "auto",
     dyt: dict | None = None,
     tuning: str = "peft",
     pretrained: bool | str | PathLike = False,
@@ -71,10 +73,10 @@ def dynamic_tuning(
             ``'layer'`` or ``None`` (adapters alone); Swin has ``'mlp'`` and
             ``None``. Defaults to ``'mlp'``.
         target_rate: Wanted share of active tokens, in (0, 1]. Defaults to 0.5.
-        adapter: Config of the adapters, ``None`` for none. Defaults to
-            ``dict(type='mmdyt.BottleneckAdapter')``.
-        dispatcher: Config of the dispatchers. Defaults to
-            ``dict(type='mmdyt.TokenDispatcher')``.
+        adapter: Config of the adapters, ``None`` for none. Defaults to ``'auto'``:
+            those of a source that has some, ``mmdyt.BottleneckAdapter`` otherwise.
+        dispatcher: Config of the dispatchers. Defaults to ``'auto'``: those of a
+            source that has some, ``mmdyt.TokenDispatcher`` otherwise.
         dyt: Further fields of :class:`mmdyt.models.algorithms.DyTObjective`,
             such as ``dict(rate_weight=2.0)``. Defaults to ``None``.
         tuning: What trains, see :func:`mmdyt.models.utils.set_trainable`.
@@ -106,12 +108,18 @@ def dynamic_tuning(
     with DefaultScope.overwrite_default_scope(SCOPE), quiet():
         host = _require_supported(config, name)
         _require_arguments(host, backbone)
-        for role, part in (("adapter", adapter), ("dispatcher", dispatcher)):
+        source = config["backbone"]
+        parts = dict(
+            adapter=(source.get("adapter") or ADAPTER) if adapter == "auto" else adapter,
+            dispatcher=(
+                (source.get("dispatcher") or DISPATCHER) if dispatcher == "auto" else dispatcher
+            ),
+        )
+        for role, part in parts.items():
             if part is not None:
                 require_part(role, part)
-        source = config["backbone"]
         config = _dispatched(config, host, backbone, num_classes, checkpoint, built is not None)
-        config["backbone"].update(dispatch=dispatch, adapter=adapter, dispatcher=dispatcher)
+        config["backbone"].update(parts, dispatch=dispatch)
         objective = dict(dyt or {}, target_rate=target_rate) if dispatch is not None else None
         config = plain_config(dict(config, dyt=objective, tuning=tuning))
         made: Any = ROOT_MODELS.build(ConfigDict(config))

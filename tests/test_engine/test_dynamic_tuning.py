@@ -163,7 +163,9 @@ def test_unsupported_sources_are_refused_by_name(subtests):
 
 def test_a_tuned_model_is_tuned_on_or_refused():
     """What it has learned is kept where it fits; other adapters need the plain model."""
-    tuned = mmdyt.dynamic_tuning(plain(VIT))
+    adapter = dict(type="mmdyt.BottleneckAdapter", bottleneck_dims=4, scale=1.0)
+    dispatcher = dict(type="mmdyt.TokenDispatcher", tau=2.0)
+    tuned = mmdyt.dynamic_tuning(plain(VIT), adapter=adapter, dispatcher=dispatcher)
     randomise_adapters(tuned)
     again = mmdyt.dynamic_tuning(tuned, target_rate=0.3)
     images = torch.randn(1, 3, 28, 28)

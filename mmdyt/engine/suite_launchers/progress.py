@@ -47,7 +47,7 @@ class SweepProgress(Progress):
             self.remove_task(self._lines[name])
         self._lines[name] = None  # what it may still report is late
         if record and status == "done":
-            why = f"{self.metric} {record['metrics'].get(self.metric, float('nan')):.2f}"
+            why = f"{self.metric} {record['metrics'].get(self.metric, float('nan')):.4g}"
         elif record:
             why = "failed: " + record["error"].strip().splitlines()[-1]
         if record:
