@@ -98,7 +98,7 @@ def _of_worker(text: str) -> str:
 def _log_traceback(error: Exception) -> str | None:
     """Write the traceback into the run's log file, and return the path of that."""
     for handler in MMLogger.get_current_instance().handlers:
-        if isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).exists():
             cause = (type(error), error, error.__traceback__)
             record = logging.LogRecord(
                 "mmdyt", logging.ERROR, __file__, 0, "the run failed", None, cause

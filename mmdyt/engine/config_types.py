@@ -106,7 +106,7 @@ def require_part(role: str, part: Any) -> None:
         ValueError: If it is no dict with a type, the type is not registered, or its
             class takes no such key; naming what was probably meant.
     """
-    if not isinstance(part, dict) or "type" not in part:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), (str, type)):
         raise ValueError(
             f"{role} must be a dict, as dict(type='mmdyt....', ...), or None, got {part!r}"
         )
@@ -114,8 +114,10 @@ def require_part(role: str, part: Any) -> None:
     if not found:
         names = [name for registry in OWN_REGISTRIES for name in registry.module_dict]
         named = f"{SCOPE}.{part['type'].rpartition('.')[2]}"
-        own = [name for name in names if name.endswith(role.capitalize())]
-        raise ValueError(f"{role}.type={part['type']!r} is not registered{meant(named, own)}")
+        own = sorted(f"{SCOPE}.{name}" for name in names if name.endswith(role.capitalize()))
+        near = get_close_matches(named, own, n=3, cutoff=0.8)
+        told = f"did you mean {' or '.join(near)}?" if near else f"choose among {', '.join(own)}"
+        raise ValueError(f"{role}.type={part['type']!r} is not registered; {told}")
     known = arguments_of(found[0])
     for key in part.keys() - known - {"type"} if known is not None else ():
         raise ValueError(f"{role}.{key} is unknown{meant(f'{role}.{key}', known or ())}")

@@ -177,7 +177,12 @@ def _as_input(one: Any, loads_images: bool) -> str | NDArray:
     if isinstance(one, (str, PathLike)):
         return fspath(one)
     if loads_images and isinstance(one, Image):
-        one = np.ascontiguousarray(np.asarray(exif_transpose(one).convert("RGB"))[..., ::-1])
+        try:
+            picture = exif_transpose(one).convert("RGB")
+        except Exception as error:  # Pillow decodes late, and raises whatever its plugins do
+            name = getattr(one, "filename", "") or "an image of PIL"
+            raise UnreadableInputError(f"{name}: {describe(error)}") from error
+        one = np.ascontiguousarray(np.asarray(picture)[..., ::-1])
     if not loads_images or not isinstance(one, np.ndarray):
         takes = "a path, a PIL image or a BGR array" if loads_images else "the path of a video"
         raise UnreadableInputError(f"an input must be {takes}, got {type(one).__name__}")

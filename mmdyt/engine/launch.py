@@ -27,8 +27,8 @@ def require_amp_device(cfg: Config) -> None:
     if wrapper.get("type") == "AmpOptimWrapper" and not torch.cuda.is_available():
         raise ValueError(
             "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: "
-            "leave it out to train in float32 on the CPU, or set "
-            "optim_wrapper.type='mmdyt.Bfloat16OptimWrapper'"
+            "leave it out to train in float32 on the CPU, and set "
+            "optim_wrapper.type='mmdyt.Bfloat16OptimWrapper' for bfloat16"
         )
 
 

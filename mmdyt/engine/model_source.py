@@ -50,9 +50,7 @@ def read_source(model: Any) -> ModelSource:
     """
     if isinstance(model, nn.Module):
         run = getattr(model, "_config", None) or {}
-        config = config_of(model)
-        # mmpretrain moves batch augmentations there when it builds a model.
-        (config.get("data_preprocessor") or {}).pop("batch_augments", None)
+        config = _without_augments(config_of(model))
         return ModelSource(config, find_pipeline(run), None, type(model).__name__)
     weights, name = None, "the model"
     if isinstance(model, (str, PathLike)):
@@ -71,7 +69,13 @@ def read_source(model: Any) -> ModelSource:
     config = dict(run.get("model", run))
     if config.get("data_preprocessor") is None:
         config["data_preprocessor"] = run.get("data_preprocessor")
-    return ModelSource(config, find_pipeline(run), weights, name)
+    return ModelSource(_without_augments(config), find_pipeline(run), weights, name)
+
+
+def _without_augments(config: dict) -> dict:
+    """Drop batch augmentations; mmpretrain moves them to the preprocessor when it builds."""
+    (config.get("data_preprocessor") or {}).pop("batch_augments", None)
+    return config
 
 
 def _known_name(name: str) -> str:

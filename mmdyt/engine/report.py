@@ -16,6 +16,7 @@ from mmdyt.engine.work_dir import FinishedRun, find_runs
 from mmdyt.evaluation import count_parameters
 from mmdyt.evaluation.summary import layer_rates
 from mmdyt.fileio import atomic_path
+from mmdyt.models.utils.budget import require_own
 from mmdyt.visualization.curves import TASK_LOSS, draw_curves, read_scalars
 from mmdyt.visualization.report_page import draw_confusion, figure_uri, render_page, viewer_data
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
@@ -62,7 +63,7 @@ def write_report(folders: Sequence[str | Path], out: str | Path | None = None) -
         **_table(runs, [one["trained"] for one in details] or [None] * len(runs)),
         figures=[
             dict(title=title, note=text, uri=figure_uri(figure))
-            for title, text, figure in _figures(runs)
+            for title, text, figure in _figures(runs, [one["budgets"] for one in details])
         ],
         runs=details,
         note=note,
@@ -91,8 +92,11 @@ def _table(runs: Sequence[FinishedRun], trained: Sequence[int | None]) -> dict[s
     return dict(columns=[*columns.values(), "trained parameters"], rows=rows)
 
 
-def _figures(runs: Sequence[FinishedRun]) -> Iterator[tuple[str, str, Figure]]:
-    """Titles, notes and figures of what all runs have to show."""
+def _figures(
+    runs: Sequence[FinishedRun], tables: Sequence[list[dict[str, float]]]
+) -> Iterator[tuple[str, str, Figure]]:
+    """Titles, notes and figures of what all runs have to show; ``tables`` has their budgets."""
+    budgets_of = {run.name: points for run, points in zip(runs, tables)}
     by_method: dict[str, list[FinishedRun]] = {}
     for run in runs:
         by_method.setdefault(run.method if len(runs) > MOST_DETAILED else run.name, []).append(run)
@@ -106,7 +110,7 @@ def _figures(runs: Sequence[FinishedRun]) -> Iterator[tuple[str, str, Figure]]:
             groups[name] = "with dispatch" if RATE in chosen[0] else "without dispatch"
         budgets = [
             (point["gflops"], point["accuracy"])
-            for point in read_budgets(members[0].work_dir)
+            for point in budgets_of.get(name, [])
             if {"gflops", "accuracy"} <= point.keys()
         ]
         if budgets:
@@ -145,10 +149,11 @@ def _curves(runs: Sequence[FinishedRun], metric: str) -> Iterator[tuple[str, str
 def _details(run: FinishedRun) -> dict[str, Any]:
     """Load a run's model, and show what it does with test images."""
     found: dict[str, Any] = dict.fromkeys(("viewer", "confusion", "checkpoint", "trained"))
-    found["problems"] = []
-    budgets = read_budgets(run.work_dir)
+    found.update(problems=[], budgets=[])
+    table = read_budgets(run.work_dir)
     try:
         model, dataset, checkpoint = load_run(run)
+        found["budgets"] = budgets = _own_points(model, table, found["problems"])
         found.update(checkpoint=checkpoint.name, trained=count_parameters(model).trainable)
         counted = confusion(model, dataset, f"Testing {run.name}")
         if counted:
@@ -170,6 +175,17 @@ def _details(run: FinishedRun) -> dict[str, Any]:
         versions=recorded or {"recorded": "none by the run; these made the page"} | versions(),
         config=run.config.pretty_text,
     )
+
+
+def _own_points(model: Any, table: dict[str, Any], problems: list[str]) -> list[dict[str, float]]:
+    """The points of a table that was measured on these weights."""
+    try:
+        if "dispatchers" in table:
+            require_own(model, table)
+    except ValueError as error:
+        problems.append(f"budgets.json is left out: {error}")
+        return []
+    return table["points"]
 
 
 def _budget_name(point: dict[str, float]) -> str:

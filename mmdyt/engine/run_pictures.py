@@ -51,27 +51,29 @@ def load_run(run: FinishedRun) -> tuple[nn.Module, Any, Path]:
     return model, DATASETS.build(run.config.test_dataloader.dataset), checkpoint
 
 
-def read_budgets(work_dir: Path) -> list[dict[str, float]]:
-    """Read the points of a run's table of budgets.
+def read_budgets(work_dir: Path) -> dict[str, Any]:
+    """Read a run's table of budgets.
 
     Args:
         work_dir: Work dir of the run.
 
     Returns:
-        The points of ``budgets.json`` by ascending shift, each with ``shift``; none
-        where there is no such file.
+        ``budgets.json``, with its ``points`` by ascending shift; no points where
+        there is no such file.
 
     Raises:
         ValueError: If the file is no such table.
     """
     path = work_dir / "budgets.json"
     if not path.is_file():
-        return []
+        return dict(points=[])
     table = read_json(path)
-    points = table.get("points") if isinstance(table, dict) else table
+    table = table if isinstance(table, dict) else dict(points=table)
+    points = table.get("points")
     if not isinstance(points, list):
         raise ValueError(f"{path} is no table of budgets: it has no points")
-    return sorted((p for p in points if "shift" in p), key=lambda point: point["shift"])
+    points = sorted((p for p in points if "shift" in p), key=lambda point: point["shift"])
+    return table | dict(points=points)
 
 
 @torch.inference_mode()
@@ -81,7 +83,7 @@ def token_maps(model: Any, dataset: Any, budgets: Sequence[dict[str, float]]) ->
     Args:
         model: A model with ``data_preprocessor`` and ``backbone``.
         dataset: Its test set, of images or of clips.
-        budgets: As :func:`read_budgets`. The model as it was trained where there are none.
+        budgets: Points of :func:`read_budgets`. The model as it was trained where there are none.
 
     Returns:
         ``images``, ``(H, W, 3)``, uint8 each; ``captions``; ``layers``, their names; and

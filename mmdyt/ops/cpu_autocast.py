@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +17,9 @@ def autocasts_on_cpu() -> bool:
         return torch.is_autocast_cpu_enabled()
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Tensor:
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **kwargs: Any
+) -> Tensor:
     """Run torch's ``scaled_dot_product_attention``, but in float32 where a CPU trains in bfloat16.
 
     There the backward pass of torch 2.12's bfloat16 kernel takes eight times
@@ -25,7 +29,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Ten
         query: ``(B, H, N, D)``.
         key: ``(B, H, M, D)``.
         value: ``(B, H, M, D)``.
-        *args: As ``scaled_dot_product_attention``.
+        attn_mask: Broadcast to ``(B, H, N, M)``. Defaults to ``None``.
         **kwargs: As ``scaled_dot_product_attention``.
 
     Returns:
@@ -33,7 +37,9 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *args, **kwargs) -> Ten
     """
     slow = query.device.type == "cpu" and query.dtype == torch.bfloat16
     if not (slow and torch.is_grad_enabled()):
-        return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, **kwargs)
+    if attn_mask is not None and attn_mask.is_floating_point():
+        attn_mask = attn_mask.float()
     with torch.autocast("cpu", enabled=False):
         q, k, v = query.float(), key.float(), value.float()
-        return F.scaled_dot_product_attention(q, k, v, *args, **kwargs).to(query.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask, **kwargs).to(query.dtype)

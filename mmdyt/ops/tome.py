@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdyt.ops.cpu_autocast import attention
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -108,5 +110,5 @@ def proportional_attention(
     """
     bias = size.log().to(q.dtype)[:, None, None, :]  # (B, 1, 1, N)
     q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, H, N, D)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+    out = attention(q, k, v, attn_mask=bias, dropout_p=dropout)
     return out.transpose(1, 2)

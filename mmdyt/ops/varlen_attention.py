@@ -10,9 +10,9 @@ lengths, attends at full length again (:func:`padded_attention`).
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from mmdyt.ops.cpu_autocast import attention
 from mmdyt.ops.token_select import is_compiling
 
 
@@ -47,7 +47,7 @@ def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: flo
     itself = torch.eye(num_tokens, dtype=torch.bool, device=mask.device)
     visible = mask[:, None, None, :] | itself  # (B, 1, N, N)
     q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, H, N, D)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, dropout_p=dropout)
+    out = attention(q, k, v, attn_mask=visible, dropout_p=dropout)
     return out.transpose(1, 2)
 
 
@@ -74,7 +74,7 @@ def varlen_attention(q: Tensor, k: Tensor, v: Tensor, counts: Tensor) -> Tensor:
         if length:
             segment = slice(start, start + length)
             q_i, k_i, v_i = (t[segment].transpose(0, 1).unsqueeze(0) for t in (q, k, v))
-            attended = F.scaled_dot_product_attention(q_i, k_i, v_i)  # (1, H, n, D)
+            attended = attention(q_i, k_i, v_i)  # (1, H, n, D)
             out[segment] = attended[0].transpose(0, 1)
         start += length
     return out

@@ -206,7 +206,7 @@ VALUE_CASES = [
     ),
     train("--launcher mpi needs GPUs; on CPUs choose pytorch or slurm", "--launcher mpi"),
     train(
-        "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: leave it out to train in float32 on the CPU, or set optim_wrapper.type='mmdyt.Bfloat16OptimWrapper'",
+        "--amp (optim_wrapper.type='AmpOptimWrapper') needs a GPU, and none is visible here: leave it out to train in float32 on the CPU, and set optim_wrapper.type='mmdyt.Bfloat16OptimWrapper' for bfloat16",
         "--amp",
     ),
     train(

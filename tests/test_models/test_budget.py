@@ -151,9 +151,10 @@ def test_a_table_does_not_outlast_training(tmp_path):
     samples = [DataSample().set_gt_label(label) for label in (0, 1)]
     with torch.no_grad():
         model.loss(images, samples)  # as a validation that logs its loss
-    assert set_budget(model, rate=0.5)["rate"] == pytest.approx(0.5)
+    assert set_budget(model, rate=0.5, capacity=True)["rate"] == pytest.approx(0.5)
     model.train()
     model.loss(images, samples)
+    assert not any(layer.fixed_decisions or layer.fixed_rules for layer in dispatched_layers(model))
     with pytest.raises(ValueError, match="came without a table of budgets"):
         set_budget(model, rate=0.5)
     mmdyt.save_adapter(model, tmp_path / "adapter.safetensors")

@@ -13,9 +13,10 @@ def qkv(dtype):
 
 def test_training_in_bfloat16_attends_in_float32():
     ours, wide = qkv(torch.bfloat16), qkv(torch.bfloat16)
+    bias = torch.randn(7, 7).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        out = attention(*ours)
-    expected = F.scaled_dot_product_attention(*(tensor.float() for tensor in wide))
+        out = attention(*ours, attn_mask=bias)
+    expected = F.scaled_dot_product_attention(*(tensor.float() for tensor in (*wide, bias)))
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out, expected.to(torch.bfloat16), rtol=0, atol=0)
     out.float().square().sum().backward()

@@ -118,7 +118,7 @@ def main() -> None:
     init_default_scope("mmpretrain")
     logging.disable(logging.INFO)
     torch.manual_seed(0)
-    console = Console(width=170)
+    console = Console(width=250)
     largest = max(*args.batch_sizes, 2)
     images = torch.randn(largest, 3, args.pixels, args.pixels)
     models = build_models(args, images)

@@ -11,6 +11,7 @@ from benchmark_inference import DENSE, calibrate
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmdyt.checks import check_choice
 from mmdyt.models.utils import dispatched_layers, pack_linears, set_capacity
 
 DYNAMIC, CAPACITY = "DyT, threshold", "DyT, capacity"
@@ -46,7 +47,9 @@ def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Modul
         DYNAMIC: dict(type="mmdyt.DyTViT", **vit),
         CAPACITY: dict(type="mmdyt.DyTViT", **vit),
     }
-    width = MODELS.get("VisionTransformer").arch_zoo[args.arch]["embed_dims"]
+    archs = MODELS.get("VisionTransformer").arch_zoo
+    check_choice("--arch", args.arch, sorted(archs))
+    width = archs[args.arch]["embed_dims"]
     head = dict(type="LinearClsHead", num_classes=100, in_channels=width)
     models = {
         name: MODELS.build(dict(type="mmdyt.DyTImageClassifier", backbone=backbone, head=head))

@@ -25,11 +25,11 @@ class RateScheduleHook(Hook):
     At the start every token is active: adapters and heads learn on the features
     of the whole backbone before dispatchers take tokens away, which short
     trainings need. The biases of the dispatchers follow the target: a bias of
-    ``logit(target)`` makes tokens active at that rate in training, whatever the
-    learning rate. What dispatchers learn comes on top, and the task would have
+    ``logit(target)``, over that of the threshold, makes tokens active at that rate
+    in training, whatever the learning rate. What dispatchers learn comes on top, and the task would have
     every token: where the rate of an iteration is not its target, all biases move
-    by ``gain * (logit(target) - logit(rate))`` after it. A resumed run goes on as an
-    uninterrupted one. The target is logged as ``target_rate``.
+    by ``gain * (logit(target) - logit(rate))`` after it. A resumed run of the same
+    length goes on as an uninterrupted one. The target is logged as ``target_rate``.
 
     Args:
         begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
@@ -58,11 +58,17 @@ class RateScheduleHook(Hook):
         self.gain = gain
 
     def before_train(self, runner) -> None:
-        """Open the dispatchers, unless the run goes on from a checkpoint.
+        """Open the dispatchers, those of ``load_from`` too, unless the run is resumed.
 
         Raises:
-            ValueError: If the model has no learned dispatcher.
+            ValueError: If the model has no dispatcher that trains, or the run two
+                such hooks.
         """
+        if sum(isinstance(hook, RateScheduleHook) for hook in runner.hooks) > 1:
+            raise ValueError(
+                "custom_hooks has two RateScheduleHooks, which would both move the biases: change "
+                "the one of the base, as custom_hooks.5.end=0.5, instead of adding another"
+            )
         self.dispatchers = _learned(runner.model)
         if not self.dispatchers:
             raise ValueError(
@@ -74,7 +80,8 @@ class RateScheduleHook(Hook):
         if runner.iter == 0:
             with torch.no_grad():
                 for dispatcher in self.dispatchers:
-                    dispatcher.proj.bias.fill_(self._opening(self._target(runner, 0)))
+                    opening = self._opening(self._target(runner, 0))
+                    dispatcher.proj.bias.fill_(opening + logit(dispatcher.threshold))
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set and log the target of this iteration, and move the biases with it."""
@@ -116,6 +123,7 @@ def _unwrapped(model: nn.Module) -> Any:
 
 
 def _learned(model: nn.Module) -> list[TokenDispatcher]:
-    """The dispatchers of a model that learn a logit for every token."""
+    """The dispatchers of a model that learn a logit for every token, and train."""
     dispatchers = [d for layer in dispatched_layers(model) for d in layer.dispatcher.values()]
-    return [each for each in dispatchers if isinstance(each, TokenDispatcher)]
+    learned = [each for each in dispatchers if isinstance(each, TokenDispatcher)]
+    return [each for each in learned if each.proj.bias.requires_grad]

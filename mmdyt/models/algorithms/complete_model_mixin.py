@@ -24,6 +24,7 @@ from mmdyt.models.utils import (
     set_trainable,
     trainable_names,
 )
+from mmdyt.models.utils.budget import clear_budget
 from mmdyt.models.utils.load_guards import Started, guard_load, tell_config
 from mmdyt.models.utils.model_config import plain_config, resolve_defaults
 
@@ -134,6 +135,7 @@ class CompleteModelMixin:
         assert isinstance(self, nn.Module)
         if self.training:  # what was measured on the weights as they are holds no longer
             self.budgets = None
+            clear_budget(self)
         host_loss = super().loss  # type: ignore[misc]
         if not self._dispatches():
             task = host_loss(inputs, data_samples, **kwargs)

@@ -102,6 +102,17 @@ def set_shift(model: nn.Module, shift: float) -> None:
         layer.fixed_decisions[branch] = ShiftedThreshold(shift)
 
 
+def clear_budget(model: nn.Module) -> None:
+    """Take back what :func:`set_budget`, :func:`set_shift` or :func:`set_capacity` set.
+
+    Args:
+        model: Any model.
+    """
+    for layer in dispatched_layers(model):
+        layer.fixed_rules.clear()
+        layer.fixed_decisions.clear()
+
+
 def set_capacity(model: nn.Module, rates: float | Mapping[str, float]) -> None:
     """Let every image have exactly the same number of active tokens in a layer.
 
