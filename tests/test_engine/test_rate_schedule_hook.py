@@ -30,15 +30,14 @@ class Targets(Hook):
 
 def test_two_schedules_are_refused(tmp_path):
     hook = dict(type="mmdyt.RateScheduleHook")
-    with pytest.raises(ValueError, match="two RateScheduleHooks.*change the one of the base"):
+    with pytest.raises(ValueError, match=r"two RateScheduleHooks.*change the one of the base"):
         short_run(tmp_path, [hook, hook])
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.9])
 def test_dispatchers_open_over_their_threshold(tmp_path, threshold):
-    model = tiny_classifier()
-    for layer in model.backbone.layers:
-        layer.dispatcher["mlp"].threshold = threshold
+    dispatcher = dict(type="mmdyt.TokenDispatcher", threshold=threshold)
+    model = tiny_classifier(dict(dispatcher=dispatcher))
     targets = Targets()
     short_run(tmp_path, [dict(type="mmdyt.RateScheduleHook"), targets], model=model)
     assert targets.biases[0] == pytest.approx(5 + logit(threshold))

@@ -36,7 +36,7 @@ def test_demo_ends_with_a_table_of_methods_and_budgets_and_the_page(
     assert list(rows) == [*demo.METHODS, "the same DyT, set to 0.4", "the same DyT, set to 0.7"]
     for rate in (0.4, 0.7):
         row = rows[f"the same DyT, set to {rate}"]
-        assert row["activation_rate"] == pytest.approx(rate, abs=0.05)
+        assert row["activation_rate"] == pytest.approx(rate, abs=0.1)
     dense = rows["AdaptFormer"]["gflops"]
     low, high = (rows[f"the same DyT, set to {rate}"]["gflops"] for rate in (0.4, 0.7))
     assert low < high < dense
@@ -45,4 +45,5 @@ def test_demo_ends_with_a_table_of_methods_and_budgets_and_the_page(
     said = capsys.readouterr().out
     page = tmp_path / "demo/report.html"
     assert f"Page: {page}" in said and page.stat().st_size > 100_000
+    assert "GFLOPs, accuracy" in page.read_text()  # the slider over budgets
     assert all(title in said for title in rows)

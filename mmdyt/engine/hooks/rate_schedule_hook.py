@@ -26,10 +26,11 @@ class RateScheduleHook(Hook):
     of the whole backbone before dispatchers take tokens away, which short
     trainings need. The biases of the dispatchers follow the target: a bias of
     ``logit(target)``, over that of the threshold, makes tokens active at that rate
-    in training, whatever the learning rate. What dispatchers learn comes on top, and the task would have
-    every token: where the rate of an iteration is not its target, all biases move
-    by ``gain * (logit(target) - logit(rate))`` after it. A resumed run of the same
-    length goes on as an uninterrupted one. The target is logged as ``target_rate``.
+    in training, whatever the learning rate. What dispatchers learn comes on top,
+    and the task would have every token: where the rate of an iteration is not its
+    target, all biases move by ``gain * (logit(target) - logit(rate))`` after it. A
+    resumed run of the same length goes on as an uninterrupted one. The target is
+    logged as ``target_rate``.
 
     Args:
         begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
