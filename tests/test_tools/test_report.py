@@ -11,6 +11,7 @@ import pytest
 from mmengine.runner import Runner
 
 from mmdyt.engine.report import write_report
+from mmdyt.models.utils.frozen_base import fingerprint
 from mmdyt.visualization.report_page import render_page, viewer_data
 from tests.conftest import short_run
 from tools.report import main
@@ -63,6 +64,7 @@ def run_dir(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "a<b>run")
 
 
+NO_WEIGHTS = fingerprint({})
 BUDGETS = ((9.0, 1.0, 0.3), (0.0, 0.5, 0.2), (-9.0, 0.0, 0.1))
 
 
@@ -169,6 +171,14 @@ def test_runs_are_compared_and_lost_weights_are_said(run_dir, tmp_path):
     text = write_report([run_dir, other], tmp_path / "both.html").read_text()
     assert "holds no checkpoint any more" in text
     assert text.count('class="viewer"') == 1 and text.count("<summary>Config") == 2
+
+
+def test_a_table_of_budgets_of_other_weights_is_left_out(run_dir):
+    file = run_dir / "budgets.json"
+    file.write_text(json.dumps(dict(points=json.loads(file.read_text()), dispatchers=NO_WEIGHTS)))
+    text = write_report([run_dir]).read_text()
+    assert "budgets.json is left out: the table of budgets was measured on another checkp" in text
+    assert 'class="viewer"' in text and "rate 1.00" not in text
 
 
 def test_a_damaged_work_dir_is_named_or_shown_in_part(run_dir, run_main, monkeypatch):
