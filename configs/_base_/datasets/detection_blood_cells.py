@@ -18,7 +18,7 @@ photographs = dict(
 resize = dict(type="Resize", scale=(224, 168), keep_ratio=True)
 boxes = dict(type="LoadAnnotations", with_bbox=True)
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=1,
     num_workers=0,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(

@@ -11,7 +11,7 @@ metainfo = dict(
 source = dict(type="mmdyt.CheckedCocoDataset", data_root=data_root, metainfo=metainfo)
 annotations = dict(type="LoadAnnotations", with_bbox=True, with_mask=True)
 train_dataloader = dict(
-    batch_size=6,
+    batch_size=3,
     num_workers=0,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
