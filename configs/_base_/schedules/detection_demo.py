@@ -1,7 +1,7 @@
 """AdamW for minutes on two cores: linear warm-up, then linear decay to 0; no validation."""
 
-max_iters = 240
-warmup_iters = 30
+max_iters = 180
+warmup_iters = 20
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05),
