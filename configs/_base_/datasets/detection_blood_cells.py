@@ -1,4 +1,4 @@
-"""Blood cells (BCCD): boxes of 3 classes in 364 photographs, resized to 224 x 168.
+"""Blood cells (BCCD): boxes of 3 classes in 364 photographs, resized to 168 x 126.
 
 The photographs are those of a clone of Shenggan/BCCD_Dataset in ``data``;
 ``tools/dataset_converters/voc_to_coco.py`` makes the lists from its XML. Training is
@@ -15,10 +15,10 @@ photographs = dict(
     data_prefix=dict(img="BCCD_Dataset/BCCD/JPEGImages/"),
     metainfo=metainfo,
 )
-resize = dict(type="Resize", scale=(224, 168), keep_ratio=True)
+resize = dict(type="Resize", scale=(168, 126), keep_ratio=True)
 boxes = dict(type="LoadAnnotations", with_bbox=True)
 train_dataloader = dict(
-    batch_size=1,
+    batch_size=2,
     num_workers=0,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(

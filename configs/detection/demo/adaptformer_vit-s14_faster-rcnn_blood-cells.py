@@ -18,7 +18,7 @@ model = dict(
     ),
     backbone=dict(
         arch="dinov2-small",
-        img_size=(168, 224),
+        img_size=(126, 168),
         patch_size=14,
         layer_scale_init_value=1e-5,
         final_norm=True,
