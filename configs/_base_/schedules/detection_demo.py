@@ -1,6 +1,6 @@
 """AdamW for minutes on two cores: linear warm-up, then linear decay to 0; no validation."""
 
-max_iters = 200
+max_iters = 180
 warmup_iters = 20
 optim_wrapper = dict(
     type="OptimWrapper",
