@@ -78,7 +78,7 @@ def add(args: argparse.Namespace) -> None:
             config.dump(path)
     with atomic_path(args.bank / f"{args.task}.safetensors") as path:
         shutil.copyfile(args.adapter, path)
-    print(f"{args.bank} has {len(bank.tasks)} tasks: {', '.join(bank.tasks)}")
+    print(f"{args.bank} holds {', '.join(bank.tasks)}")
 
 
 def show(args: argparse.Namespace) -> None:

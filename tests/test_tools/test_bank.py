@@ -37,7 +37,7 @@ def test_a_bank_is_filled_listed_and_tested(trained, tmp_path, run_main, capsys)
     bank = tmp_path / "bank"
     for task in trained:
         run_main(main, "add", bank, task, tmp_path / task / "adapter.safetensors")
-    assert "has 2 tasks: dyt, adaptformer" in capsys.readouterr().out.replace("\n", " ")
+    assert "holds dyt, adaptformer" in capsys.readouterr().out.replace("\n", " ")
     with pytest.raises(SystemExit, match="has a task 'dyt' already"):
         run_main(main, "add", bank, "dyt", tmp_path / "dyt/adapter.safetensors")
     with pytest.raises(SystemExit, match="letters, digits, _ and - only, got 'a/b'"):
