@@ -57,7 +57,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
-        if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+        if str(wrapper).rpartition(".")[2] not in ("OptimWrapper", "AmpOptimWrapper"):
             raise ValueError(f"--amp would replace optim_wrapper.type={wrapper!r}: leave one out")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")

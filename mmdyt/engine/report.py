@@ -93,9 +93,12 @@ def _table(runs: Sequence[FinishedRun], trained: Sequence[int | None]) -> dict[s
 
 
 def _figures(
-    runs: Sequence[FinishedRun], tables: Sequence[list[dict[str, float]]]
+    runs: Sequence[FinishedRun], tables: Sequence[list[dict[str, float]] | None]
 ) -> Iterator[tuple[str, str, Figure]]:
-    """Titles, notes and figures of what all runs have to show; ``tables`` has their budgets."""
+    """Titles, notes and figures of what all runs have to show.
+
+    ``tables`` has the budgets that were held to a model, ``None`` where none was loaded.
+    """
     budgets_of = {run.name: points for run, points in zip(runs, tables)}
     by_method: dict[str, list[FinishedRun]] = {}
     for run in runs:
@@ -108,9 +111,12 @@ def _figures(
             gflops, mean = (statistics.mean(one[key] for one in chosen) for key in (GFLOPS, metric))
             points[name] = (gflops, mean)
             groups[name] = "with dispatch" if RATE in chosen[0] else "without dispatch"
+        points_of = budgets_of.get(name)
+        if points_of is None:
+            points_of = read_budgets(members[0].work_dir)["points"]
         budgets = [
             (point["gflops"], point["accuracy"])
-            for point in budgets_of.get(name, [])
+            for point in points_of
             if {"gflops", "accuracy"} <= point.keys()
         ]
         if budgets:
@@ -149,7 +155,7 @@ def _curves(runs: Sequence[FinishedRun], metric: str) -> Iterator[tuple[str, str
 def _details(run: FinishedRun) -> dict[str, Any]:
     """Load a run's model, and show what it does with test images."""
     found: dict[str, Any] = dict.fromkeys(("viewer", "confusion", "checkpoint", "trained"))
-    found.update(problems=[], budgets=[])
+    found.update(problems=[], budgets=None)
     table = read_budgets(run.work_dir)
     try:
         model, dataset, checkpoint = load_run(run)

@@ -28,7 +28,7 @@ def test_demo_ends_with_a_table_of_methods_and_budgets_and_the_page(
         )
         leaf.dump(tmp_path / f"{method}.py")
     monkeypatch.setattr(demo, "CONFIGS", str(tmp_path / "{}.py"))
-    monkeypatch.setattr(demo, "BUDGETS", 3)
+    monkeypatch.setattr(demo, "BUDGETS", 5)
     monkeypatch.chdir(tmp_path)
     run_main(demo.main, "--work-dir", tmp_path / "demo")
 

@@ -33,6 +33,9 @@ def call(tool, monkeypatch, *args: str) -> None:
 def test_amp_on_a_cpu_is_refused_before_the_run(config, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match=r"--amp.*needs a GPU"):
         call(train_tool, monkeypatch, config, "--amp", "--work-dir", str(tmp_path / "run"))
+    own = ("--cfg-options", "optim_wrapper.type=mmdyt.Bfloat16OptimWrapper")
+    with pytest.raises(SystemExit, match=r"--amp would replace optim_wrapper\.type='mmdyt\.Bf"):
+        call(train_tool, monkeypatch, config, "--amp", *own)
     assert not (tmp_path / "run").exists()
 
 

@@ -2,7 +2,8 @@
 
 A step of AdamW moves a dispatcher's logit by about the learning rate times the L1 norm of its
 token, which is small in this ViT: 12 to 120 in all layers but the last. At the common rate logits
-stay near the bias, the noise of training decides, and a test without it takes or drops whole layers.
+stay near the bias, the noise of training decides, and a test without it takes or drops whole
+layers.
 """
 
 _base_ = "adaptformer_vit-s14_faster-rcnn_blood-cells.py"

@@ -68,14 +68,14 @@ class RateScheduleHook(Hook):
         if sum(isinstance(hook, RateScheduleHook) for hook in runner.hooks) > 1:
             raise ValueError(
                 "custom_hooks has two RateScheduleHooks, which would both move the biases: change "
-                "the one of the base, as custom_hooks.5.end=0.5, instead of adding another"
+                "the one of the base, as custom_hooks.N.end=0.5, instead of adding another"
             )
         self.dispatchers = _learned(runner.model)
         if not self.dispatchers:
             raise ValueError(
                 f"custom_hooks has a RateScheduleHook, but {type(runner.model).__name__} has no "
-                "learned dispatcher: remove the hook, or set model.backbone.dispatch and a "
-                "dispatcher such as mmdyt.TokenDispatcher"
+                "learned dispatcher: remove the hook, or set model.backbone.dispatch, a "
+                "dispatcher such as mmdyt.TokenDispatcher, and a model.tuning that trains it"
             )
         self.goal = _unwrapped(runner.model).objective.target_rate
         if runner.iter == 0:
