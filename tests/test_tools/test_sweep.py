@@ -104,7 +104,7 @@ def test_a_sweep_is_alone_and_goes_on_after_it_was_stopped_or_killed(suite, tmp_
             os.killpg(sweep.pid, number)
         else:
             os.kill(sweep.pid, number)  # alone, as a full memory does
-        output, _ = sweep.communicate(timeout=60)
+        output, _ = sweep.communicate(timeout=180)
         if number == signal.SIGINT:
             assert sweep.returncode == 130, output
             assert "Traceback" not in output and "goes on from here" in output
