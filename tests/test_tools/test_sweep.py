@@ -140,7 +140,7 @@ def test_a_full_disk_is_named_and_survived(suite, tmp_path):
 
 def test_unknown_names_are_refused_before_anything_starts(suite, tmp_path):
     sweep = start(suite, tmp_path / "out", "--methods", "lora")
-    output, _ = sweep.communicate(timeout=60)
+    output, _ = sweep.communicate(timeout=180)
     assert sweep.returncode == 1 and "'lora' is unknown" in output and "killed-once" in output
     assert not (tmp_path / "out").exists()
 
@@ -158,7 +158,7 @@ def test_a_wrong_suite_is_refused_before_anything_starts(suite, tmp_path, old, n
     path = Path(suite)
     path.write_text(path.read_text().replace(old, new))
     sweep = start(suite, tmp_path / "out")
-    output, _ = sweep.communicate(timeout=60)
+    output, _ = sweep.communicate(timeout=180)
     assert sweep.returncode == 1 and re.search(message, output), output
     assert "Traceback" not in output and not (tmp_path / "out").exists()
 
@@ -168,7 +168,7 @@ def test_a_truncated_record_is_refused_before_anything_starts(suite, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text('{"status": "do')
     sweep = start(suite, tmp_path / "out")
-    output, _ = sweep.communicate(timeout=60)
+    output, _ = sweep.communicate(timeout=180)
     assert sweep.returncode == 1 and f"{path} is damaged" in output
     assert not (tmp_path / "out/digits/killed-once").exists()
 
