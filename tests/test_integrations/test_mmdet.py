@@ -112,7 +112,10 @@ def detector(family: str = "MaskRCNN", backbone_args: dict | None = None, **over
             config.model[part].num_layers = 1
     host = getattr(hosts, family)
     config.model.type = type(f"DyT{family}", (DyTDetectorMixin, host), {})
-    return MODELS.build(config.model)
+    model = MODELS.build(config.model)
+    # As the Runner does: the level embedding of Deformable DETR is not even set before.
+    model.init_weights()
+    return model
 
 
 def batch(counts: tuple[int, ...] = (2, 1)) -> tuple[torch.Tensor, list]:
