@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from rich.progress import Progress, track
 
 from mmdyt.datasets.digits import write_digits
+from mmdyt.engine.budget_files import keep_budgets
 from mmdyt.engine.budgets import (
     evaluation_runner,
-    keep_budgets,
     measure_budgets,
     measure_merged,
     merge_counts,

@@ -22,7 +22,8 @@ from mmengine.config import DictAction
 from mmdyt.engine.cli import tool
 from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.report import write_report
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.engine.suite_launchers.local import run_local
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.engine.suite_launchers.pytorch import run_pytorch

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from mmdyt.engine.budgets import use_budget
+from mmdyt.engine.budget_files import use_budget
 from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes

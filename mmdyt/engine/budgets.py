@@ -1,32 +1,20 @@
-"""Measure tables of budgets with a runner, keep them beside checkpoints, and use them."""
+"""Measure tables of budgets with a runner."""
 
 from __future__ import annotations
 
 import copy
-import json
 import uuid
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from mmdyt.engine.hooks import DispatchStatsHook
 from mmdyt.engine.run_checks import check_head_width, check_run
 from mmdyt.evaluation.budgets import calibrate
-from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
-from mmdyt.models.utils.budget import (
-    own_fingerprint,
-    require_own,
-    set_budget,
-    set_capacity,
-    set_shift,
-)
-
-FILE = "budgets.json"
+from mmdyt.models.utils.budget import own_fingerprint, set_capacity, set_shift
 
 
 def evaluation_runner(cfg: Config, checkpoint: str | None, work_dir: str) -> Runner:
@@ -188,68 +176,3 @@ def merged_config(cfg: Config, r: int) -> Config:
     cfg = copy.deepcopy(cfg)
     cfg.model.backbone.update(type="mmdyt.ToMeViT", r=r)
     return cfg
-
-
-def keep_budgets(budgets: Mapping[str, Any], out: Path, checkpoint: Path) -> None:
-    """Write a table of budgets to a file, and into the adapter file that it belongs to.
-
-    Args:
-        budgets: The table.
-        out: A folder, for ``budgets.json``.
-        checkpoint: What was measured. Where it is an adapter file, its metadata
-            get the table.
-    """
-    with atomic_path(out / FILE) as path:
-        path.write_text(json.dumps(budgets, indent=1))
-    if checkpoint.suffix == ".safetensors":
-        held = load_from_safetensors(str(checkpoint))
-        save_safetensors(checkpoint, held["state_dict"], dict(held["meta"], budgets=budgets))
-
-
-def find_budgets(model: nn.Module, checkpoint: str | Path) -> dict[str, Any]:
-    """Find the table of budgets of a loaded model.
-
-    Args:
-        model: The model; a table from its adapter file is an attribute of it.
-        checkpoint: What it was loaded from; a ``budgets.json`` may lie beside it.
-
-    Returns:
-        The table.
-
-    Raises:
-        ValueError: If there is none, or it is of another checkpoint.
-    """
-    budgets = getattr(model, "budgets", None)
-    file = Path(checkpoint).parent / FILE
-    if budgets is None and file.is_file():
-        budgets = json.loads(file.read_text())
-    if budgets is None:
-        raise ValueError(
-            f"there is no table of budgets in {checkpoint} nor at {file}: "
-            "tools/analysis_tools/budget_curve.py CONFIG CHECKPOINT measures one"
-        )
-    require_own(model, budgets)
-    return budgets
-
-
-def use_budget(
-    model: nn.Module, checkpoint: str | Path, rate: float, capacity: bool = False
-) -> dict[str, Any]:
-    """Set a loaded model to a rate, as ``--budget`` of the tools does.
-
-    Args:
-        model: The model, possibly wrapped for data parallel or augmented testing.
-        checkpoint: What it was loaded from.
-        rate: Share of active tokens.
-        capacity: As :func:`mmdyt.set_budget`. Defaults to ``False``.
-
-    Returns:
-        What the table expects, as :func:`mmdyt.set_budget`.
-
-    Raises:
-        ValueError: As :func:`find_budgets` and :func:`mmdyt.set_budget`.
-    """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module  # type: ignore[assignment]
-    budgets = find_budgets(model, checkpoint)
-    return set_budget(model, rate=rate, capacity=capacity, budgets=budgets)

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.metric_names import require_metric
 from mmdyt.engine.report import write_report
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.engine.suite_run import execute
 from mmdyt.evaluation.timing import time_alternately

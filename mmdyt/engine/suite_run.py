@@ -24,8 +24,8 @@ from mmdyt.engine.checkpoints import newest_checkpoint
 from mmdyt.engine.launch import join_cpu_processes, require_amp_device
 from mmdyt.engine.provenance import host, versions
 from mmdyt.engine.run_checks import check_run
+from mmdyt.engine.run_spec import CONFIG, RECORD, SuiteRun, fingerprint
 from mmdyt.engine.runner_state import forget_runners
-from mmdyt.engine.suite import CONFIG, RECORD, SuiteRun, fingerprint
 from mmdyt.evaluation import count_parameters
 from mmdyt.fileio import atomic_path
 

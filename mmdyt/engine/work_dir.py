@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdyt.engine.suite import RECORD
+from mmdyt.engine.run_spec import RECORD
 
 # The metric of a page, where a test gave it; otherwise the first that it gave.
 MAIN_METRICS = ("accuracy/top1", "mIoU", "coco/bbox_mAP", "acc/top1")

@@ -29,7 +29,8 @@ from rich.progress import track
 from mmdyt.engine.budgets import evaluation_runner, measure, measure_budgets
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.engine.provenance import host, versions
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import set_budget
 

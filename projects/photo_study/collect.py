@@ -18,7 +18,8 @@ from PIL import Image
 
 import mmdyt
 from mmdyt.engine.cli import tool
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
 from projects.study.pictures import draw_masks

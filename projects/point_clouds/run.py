@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mmdyt.engine.checkpoints import newest_checkpoint
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.engine.suite_launchers.local import run_local
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 from mmdyt.fileio import locked

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mmdyt
-from mmdyt.engine.suite import Suite, SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
 

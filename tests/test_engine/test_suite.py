@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmdyt.engine.suite import CONFIG, Suite, fingerprint
+from mmdyt.engine.run_spec import CONFIG, fingerprint
+from mmdyt.engine.suite import Suite
 from tests.conftest import REPO
 
 FILE = """

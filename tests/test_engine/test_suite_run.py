@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdyt.engine.suite import CONFIG, SuiteRun, fingerprint
+from mmdyt.engine.run_spec import CONFIG, SuiteRun, fingerprint
 from mmdyt.engine.suite_run import execute
 
 ENDING = dict(

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from mmdyt.engine.suite import Suite, fingerprint
+from mmdyt.engine.run_spec import fingerprint
+from mmdyt.engine.suite import Suite
 from tests.conftest import REPO
 
 

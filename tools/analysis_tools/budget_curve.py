@@ -26,9 +26,9 @@ from rich.progress import Progress, track
 from rich.table import Table
 from torch import nn
 
+from mmdyt.engine.budget_files import keep_budgets
 from mmdyt.engine.budgets import (
     evaluation_runner,
-    keep_budgets,
     measure_budgets,
     measure_merged,
     merge_counts,

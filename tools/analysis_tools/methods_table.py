@@ -16,7 +16,7 @@ import gc
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from rich.console import Console
 from torch import nn
+from tuning_methods import METHODS
 
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.evaluation import CostAccount, build_uninitialised
@@ -43,45 +44,6 @@ from mmdyt.models.utils.sensitivity import backbone_parts, save_selection, selec
 TUNING = Path(__file__).parents[2] / "configs/_base_/tuning"
 DENSE, ADAPTED = "linear", "adaptformer"
 RATE = 0.5
-
-
-@dataclass(frozen=True)
-class Method:
-    """A row to measure.
-
-    Args:
-        config: A file of ``configs/_base_/tuning``, without its suffix.
-        published: Millions of parameters of its publication on ViT-B's width, or
-            what else it says; ``'-'`` where nothing was found.
-        changes: Overrides of the config. Defaults to none.
-    """
-
-    config: str
-    published: str
-    changes: dict[str, Any] = field(default_factory=dict)
-
-
-METHODS = {
-    "linear": Method("linear", "0"),
-    "full": Method("full", "85.8"),
-    "bitfit": Method("bitfit", "0.10"),
-    "adaptformer": Method("adaptformer", "1.19"),
-    "lora": Method("lora", "0.29"),
-    "vpt_deep": Method("vpt_deep", "-"),
-    "ssf": Method("ssf", "0.21"),
-    "dyt": Method("dyt", "1.19"),
-    "iconformer": Method("iconformer", "1.6-2.8 % of the backbone"),
-    "adapter_x": Method("adapter_x", "0.17"),
-    "ether": Method("ether", "0.085 (language)"),
-    "ether_plus": Method("ether_plus", "0.33 (language)"),
-    "unipelt": Method("unipelt", "11.08 unfolded (language)", {"model.backbone.folded": True}),
-    "prefix": Method("prefix", "-"),
-    "apt": Method("apt", "-", {"model.backbone.prefix_length": 10}),
-    "e2vpt": Method("e2vpt", "0.32 % of the backbone"),
-    "dapt": Method("dapt", "1.1 (points, width 384)"),
-    "spt_lora": Method("spt_lora", "0.2-0.8, a choice of each task"),
-    "spt_adapter": Method("spt_adapter", "0.2-0.8, a choice of each task"),
-}
 
 
 @dataclass

@@ -34,7 +34,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from mmdyt.engine.budgets import use_budget
+from mmdyt.engine.budget_files import use_budget
 from mmdyt.engine.cli import tool
 from mmdyt.engine.deployment import (
     META,

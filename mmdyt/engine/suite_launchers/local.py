@@ -18,7 +18,7 @@ import dask
 import distributed
 import torch
 
-from mmdyt.engine.suite import SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 
 ATTEMPTS = 2  # of a run whose process dies

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mmdyt.engine.suite import SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 
 ATTEMPTS = 2  # of a run that does not come to its end

@@ -20,7 +20,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, FailedJobError
 from submitit.helpers import Checkpointable
 
-from mmdyt.engine.suite import SuiteRun
+from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite_launchers.progress import SweepProgress
 
 POLL_SECONDS = 2.0

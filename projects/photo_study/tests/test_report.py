@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mmdyt.engine.suite import Suite, fingerprint
+from mmdyt.engine.run_spec import fingerprint
+from mmdyt.engine.suite import Suite
 from projects.photo_study.choose_rates import best_rate
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import PICTURED, SUITES

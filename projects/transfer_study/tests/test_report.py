@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from mmdyt.engine.suite import Suite, fingerprint
+from mmdyt.engine.run_spec import fingerprint
+from mmdyt.engine.suite import Suite
 from projects.study.intervals import judge
 from projects.study.study import Study, front_minus_back
 from projects.study.tables import coverage, results_table
