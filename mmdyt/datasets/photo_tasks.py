@@ -139,15 +139,22 @@ def find_source_problems(samples: Sequence[PhotoSample], sources: Path) -> list[
 def write_photo_task(samples: Sequence[PhotoSample], sources: Path, root: Path) -> None:
     """Write a task as ``images/*.jpg`` and VTAB-1K's four list files, the lists last.
 
+    Where one image is cut or turned all are stored anew: how a file was compressed must not
+    tell of its class.
+
     Args:
         samples: The samples, free of problems.
         sources: Folder of the clones.
         root: Folder of the task; files of the same names are replaced.
     """
     paths = [f"images/{index:05d}.jpg" for index in range(len(samples))]
+    copied = not any(sample.altered for sample in samples)
     for sample, path in track(list(zip(samples, paths)), f"Writing {root}", transient=True):
         with atomic_path(root / path) as temporary:
-            _write_image(sample, sources / sample.source, temporary)
+            if copied:
+                shutil.copyfile(sources / sample.source, temporary)
+            else:
+                _write_image(sample, sources / sample.source, temporary)
     for name, splits in LIST_FILES.items():
         lines = [f"{p} {s.label}\n" for p, s in zip(paths, samples) if s.split in splits]
         with atomic_path(root / name) as temporary:
@@ -155,10 +162,7 @@ def write_photo_task(samples: Sequence[PhotoSample], sources: Path, root: Path) 
 
 
 def _write_image(sample: PhotoSample, source: Path, target: Path) -> None:
-    """Copy the file, or cut and turn the photograph and store it at high quality."""
-    if not sample.altered:
-        shutil.copyfile(source, target)
-        return
+    """Cut and turn the photograph and store it at high quality."""
     with Image.open(source) as image:
         window = image.convert("RGB").crop(sample.box) if sample.box else image.convert("RGB")
     turned = window.rotate(sample.rotation, expand=True)

@@ -29,7 +29,7 @@ CLAIMS = [
         paper="12.54 to 17.61 GFLOPs",
     ),
     Claim(
-        "DyT is as accurate as AdaptFormer (1 point of margin)",
+        "DyT is no less accurate than AdaptFormer (1 point of margin)",
         "dyt",
         "adaptformer",
         margin=1.0,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,11 +13,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from mmdyt.engine.cli import tool
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
-from projects.photo_study.collect import FOLDER, HERE, PICTURED, SUITES
+from projects.photo_study.collect import FOLDER, HERE, PICTURED, RECORDS, SUITES, read_records
 from projects.study.intervals import judge
 from projects.study.study import Record, Study, rates, saved_mflops
 from projects.study.tables import (
@@ -31,12 +31,8 @@ from projects.study.tables import (
     verdict_list,
 )
 
+METRIC = "accuracy, %, mean of the tasks"
 TEXT, PAGE, SPEED = HERE / "page.txt", HERE / "results.md", FOLDER / "speed.json"
-
-
-def read_records() -> dict[str, list[Record]]:
-    """The committed records, by suite."""
-    return json.loads(gzip.decompress((FOLDER / "records.json.gz").read_bytes()))
 
 
 def read_speed() -> dict[str, Any] | None:
@@ -121,11 +117,13 @@ def draw(study: Study, speed: dict[str, Any] | None) -> dict[str, Figure]:
         figures["accuracy_cost.png"] = draw_accuracy_cost(
             {title[name]: (-study.mean(name, saved_mflops), study.mean(name)) for name in complete},
             kinds,
+            unit="MFLOPs",
+            metric=METRIC,
         )
     if timed := [name for name in complete if speed and name in speed["speed"]]:
         assert speed is not None
         points = {title[name]: (speed["speed"][name], study.mean(name)) for name in timed}
-        figure = draw_accuracy_cost(points, kinds)
+        figure = draw_accuracy_cost(points, kinds, metric=METRIC)
         figure.axes[0].set_xlabel("images a second, measured")
         figures["accuracy_speed.png"] = figure
     dispatched = {
@@ -138,9 +136,10 @@ def draw(study: Study, speed: dict[str, Any] | None) -> dict[str, Figure]:
     return figures
 
 
+@tool
 def main() -> None:
     """Write the page and the figures."""
-    records, speed = read_records(), read_speed()
+    records, speed = read_records(RECORDS), read_speed()
     study = Study(Suite.fromfile(SUITES["study"]), records["study"])
     for name, figure in draw(study, speed).items():
         with atomic_path(FOLDER / name) as path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from projects.study.intervals import judge
 from projects.study.study import (
@@ -29,14 +30,16 @@ def results_table(study: Study, methods: Sequence[str] | None = None) -> str:
 
     Args:
         study: The records with their suite.
-        methods: Names of the rows, which share their tasks. Defaults to
-            ``None``: all methods.
+        methods: Names of the rows. Defaults to ``None``: all methods.
 
     Returns:
-        The table, without methods that have no records; a mean needs all tasks.
+        The table of the tasks that all of them have, without methods that have no
+        records; a mean needs all of these tasks.
     """
     chosen = list(study.suite.methods) if methods is None else list(methods)
-    tasks = study.suite.methods[chosen[0]].get("tasks", list(study.suite.tasks))
+    own = [study.suite.methods[name].get("tasks", study.suite.tasks) for name in chosen]
+    tasks = [task for task in study.suite.tasks if all(task in each for each in own)]
+    study = replace(study, records=[r for r in study.records if r["task"] in tasks])
     rows = []
     for name in chosen:
         values = study.by_task(name)
@@ -126,6 +129,6 @@ def coverage(study: Study) -> str:
 
 def commits(study: Study) -> str:
     """Name the commits that the records are of; ``-dirty``: with changes not committed."""
-    found = Counter(record["versions"]["commit"] for record in study.records)
+    found = Counter(record["versions"]["commit"] or "unknown" for record in study.records)
     parts = (hash_.partition("-") for hash_ in found)
     return ", ".join(f"commit `{hash_[:12]}{dash}{rest}`" for hash_, dash, rest in parts)

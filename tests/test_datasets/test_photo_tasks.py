@@ -10,6 +10,7 @@ from PIL import Image
 
 from mmdyt.datasets.photo_tasks import read_list
 from tests.conftest import REPO
+from tools.dataset_converters import photo_tasks
 from tools.dataset_converters.photo_tasks import LISTS, convert
 
 HEAD = "split,source,label,box,rotation\n"
@@ -41,6 +42,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_photographs_are_copied_cut_and_turned(tmp_path, folders):
     sources, lists = folders
+    (lists / "plain.csv").write_text(f"{HEAD}train,a/1.jpg,0,,\ntest,b/3.JPG,1,,0\n")
     convert(tmp_path / "out", sources, lists)
     root = tmp_path / "out/task"
     lines = {path.name: path.read_text().splitlines() for path in root.glob("*.txt")}
@@ -50,7 +52,10 @@ def test_photographs_are_copied_cut_and_turned(tmp_path, folders):
         "train800val200.txt": ["images/00000.jpg 0", "images/00001.jpg 1"],
         "test.txt": ["images/00002.jpg 1", "images/00003.jpg 0"],
     }
-    assert (root / "images/00003.jpg").read_bytes() == (sources / "a/1.jpg").read_bytes()
+    plain = tmp_path / "out/plain/images/00000.jpg"
+    assert plain.read_bytes() == (sources / "a/1.jpg").read_bytes()
+    # Compression does not tell which images of a task were turned.
+    assert (root / "images/00003.jpg").read_bytes() != (sources / "a/1.jpg").read_bytes()
 
     def pixels(path: Path) -> np.ndarray:
         return np.asarray(Image.open(path)).astype(int)
@@ -63,14 +68,17 @@ def test_photographs_are_copied_cut_and_turned(tmp_path, folders):
     assert [dataset.get_data_info(index)["gt_label"] for index in range(2)] == [1, 0]
 
 
-def test_everything_that_cannot_be_used_is_named_before_anything_is_written(tmp_path, folders):
+def test_everything_that_cannot_be_used_is_named_before_anything_is_written(
+    tmp_path, folders, monkeypatch, run_main
+):
     sources, lists = folders
     (sources / "b/3.JPG").write_bytes(b"no image")
     (lists / "other.csv").write_text(
         HEAD + "".join(f"train,c/{i}.jpg,0,,\n" for i in range(30)) + "test,a/1.jpg,0,0 0 61 40,\n"
     )
-    with pytest.raises(ValueError) as error:
-        convert(tmp_path / "out", sources, lists)
+    monkeypatch.setattr(photo_tasks, "LISTS", lists)
+    with pytest.raises(SystemExit) as error:
+        run_main(photo_tasks.main, tmp_path / "out", "--sources", sources)
     told = str(error.value)
     assert "32 bad samples (30 missing, 1 box, 1 unreadable)" in told
     assert all(f"c/{i}.jpg: missing" in told for i in range(30))

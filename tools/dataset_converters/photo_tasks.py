@@ -18,17 +18,18 @@ from pathlib import Path
 from mmdyt.datasets.photo_tasks import find_source_problems, read_list, write_photo_task
 from mmdyt.datasets.preflight import report
 from mmdyt.engine.cli import tool
+from mmdyt.package_files import package_file
 
-LISTS = Path("assets/photo_tasks")
+LISTS = package_file("assets/photo_tasks")
 
 
-def convert(out: Path, sources: Path, lists: Path = LISTS) -> None:
-    """Write all tasks, or none of them.
+def convert(out: Path, sources: Path, lists: Path) -> None:
+    """Check all photographs, then write all tasks.
 
     Args:
         out: Folder of the tasks' folders.
         sources: Folder of the clones.
-        lists: Folder of the lists. Defaults to those of the repository.
+        lists: Folder of the lists.
 
     Raises:
         FileNotFoundError: If there is no folder of clones or no list.
@@ -58,7 +59,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write the five tasks to")
     parser.add_argument("--sources", type=Path, required=True, help="folder of the four clones")
     args = parser.parse_args()
-    convert(args.out, args.sources)
+    try:
+        convert(args.out, args.sources, LISTS)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None  # all lines of it, which @tool would cut
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
 """The photo study's page says what its records say, also while runs are missing."""
 
+import json
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mmdyt.engine.run_spec import fingerprint
 from mmdyt.engine.suite import Suite
+from projects.photo_study import choose_rates
 from projects.photo_study.choose_rates import best_rate
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
-from projects.photo_study.collect import PICTURED, SUITES
-from projects.photo_study.report import PAGE, draw, read_records, read_speed, render_page
+from projects.photo_study.collect import PICTURED, RECORDS, SUITES, read_records, write_records
+from projects.photo_study.report import PAGE, draw, read_speed, render_page
 from projects.study.intervals import judge
 from projects.study.study import Study, mean_accuracies
+from projects.study.tables import results_table
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +50,14 @@ def invented(suite: Suite, accuracies: dict[str, float], seeds: list[int] | None
 
 
 def test_the_committed_page_is_what_the_records_render_to(suite):
-    records = read_records()
+    records = read_records(RECORDS)
     page = render_page(Study(suite, records["study"]), records["lr"], read_speed())
     assert PAGE.read_text() == page
     assert "$" not in page
 
 
 def test_the_records_are_of_the_configs_as_they_stand():
-    records = read_records()
+    records = read_records(RECORDS)
     for name, path in SUITES.items():
         runs = {run.name: run for run in Suite.fromfile(path).runs()}
         for record in records[name]:
@@ -85,6 +91,59 @@ def test_verdicts_follow_the_data_and_missing_runs_are_named(suite):
     assert "| LoRA |" not in page
 
 
+def test_ablations_are_compared_on_their_own_tasks(suite):
+    whole = invented(suite, {"dyt": 62.4})
+    for record in whole.records:
+        if record["task"] not in ("clothing", "sign_digits"):
+            record["metrics"]["accuracy/top1"] = 0.0
+    head, _, dyt, *others = results_table(whole, ABLATIONS).splitlines()
+    assert head.startswith("| method | Clothing | Sign digits | mean |")
+    assert "**62." in dyt and len(others) == len(ABLATIONS) - 1
+    assert all("**60." in row or "**59." in row for row in others)
+
+
+def finish(run, accuracy: float) -> None:
+    """Leave the record of a finished run."""
+    run.work_dir.mkdir(parents=True)
+    record = dict(status="done", fingerprint=fingerprint(run.config()), task=run.task)
+    record |= dict(method=run.method, seed=run.seed, cfg_options=run.cfg_options)
+    record["metrics"] = {"accuracy/top1": accuracy}
+    (run.work_dir / "record.json").write_text(json.dumps(record))
+
+
+def test_records_of_other_days_are_kept(tmp_path):
+    """What one machine finished stays when another adds its runs, unless its config changed."""
+    days = [Suite.fromfile(SUITES["study"], tmp_path / str(day)) for day in range(3)]
+    target = tmp_path / "records.json.gz"
+    for day, accuracy in ((0, 50.0), (1, 60.0)):
+        for run in days[day].runs(["clothing"], ["linear", "dyt"][day:], [0]):
+            finish(run, accuracy)
+        write_records({"study": days[day]}, target)
+    found = {r["method"]: r["metrics"]["accuracy/top1"] for r in read_records(target)["study"]}
+    assert found == {"linear": 50.0, "dyt": 60.0}
+    assert write_records({"study": days[2]}, target) == {"study": 2}
+    changed = replace(days[2], cfg_options={"train_dataloader.batch_size": 7})
+    assert write_records({"study": changed}, target) == {"study": 0}
+
+
+def test_rates_are_chosen_from_a_whole_grid_and_inside_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(choose_rates, "read_records", lambda path: {"lr": []})
+    monkeypatch.setattr(choose_rates, "TARGET", tmp_path / "rates.py")
+    runs = Suite.fromfile(SUITES["lr"], tmp_path).runs()
+    for run in runs[1:]:
+        finish(run, 60.0 - abs(run.cfg_options["optim_wrapper.optimizer.lr"] - 0.01))
+    monkeypatch.setattr(sys, "argv", ["choose_rates", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match=f"1 of {len(runs)} runs are not done"):
+        choose_rates.main()
+    finish(runs[0], 90.0)
+    choose_rates.main()
+    written = (tmp_path / "rates.py").read_text()
+    assert runs[0].method == "linear-lr0.003" and '"linear": 0.003,' in written
+    assert '"lora": 0.01,' in written
+    with pytest.raises(ValueError, match=r"0\.03, lies at the edge of \[0\.01, 0\.03\]"):
+        best_rate({0.01: 60.0, 0.03: 70.0})
+
+
 def test_figures_need_every_task_of_a_method(suite):
     study = invented(suite, {}, seeds=[0])
     speed = dict(speed={"dyt": 50.0, "linear": 40.0})
@@ -108,4 +167,4 @@ def test_the_best_mean_over_the_tasks_is_chosen():
     records += [record("a", "lora", 0.001, 50.0)]
     means = mean_accuracies(records)
     assert means == {"dyt": {0.01: 65.0, 0.003: 65.0}, "lora": {0.001: 50.0}}
-    assert best_rate(means["dyt"]) == 0.01
+    assert best_rate({0.001: 50.0, **means["dyt"], 0.1: 0.0}) == 0.01

