@@ -13,6 +13,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from mmdyt.engine.budget_files import use_budget
+from mmdyt.engine.budgets import drop_ema
 from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.engine.launch import join_cpu_processes
@@ -76,6 +77,8 @@ def main() -> None:
         show_predictions(cfg, args.show_dir)
     if args.tta:
         use_tta(cfg)
+    if args.budget is not None:
+        drop_ema(cfg)
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)

@@ -11,7 +11,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
-from mmdyt.models.utils.budget import require_own, set_budget
+from mmdyt.models.utils.budget import own_fingerprint, require_own, set_budget
 
 FILE = "budgets.json"
 
@@ -43,18 +43,30 @@ def find_budgets(model: nn.Module, checkpoint: str | Path) -> dict[str, Any]:
         The table.
 
     Raises:
-        ValueError: If there is none, or it is of another checkpoint.
+        ValueError: If the model has no dispatchers, there is no table, it is damaged
+            or of another checkpoint.
     """
+    own_fingerprint(model)  # refuses models without dispatchers
     budgets = getattr(model, "budgets", None)
     file = Path(checkpoint).parent / FILE
     if budgets is None and file.is_file():
-        budgets = json.loads(file.read_text())
+        budgets = _read(file)
     if budgets is None:
         raise ValueError(
             f"there is no table of budgets in {checkpoint} nor at {file}: "
             "tools/analysis_tools/budget_curve.py CONFIG CHECKPOINT measures one"
         )
     require_own(model, budgets)
+    return budgets
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        budgets = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}): measure it again") from error
+    if not isinstance(budgets, dict) or not {"dispatchers", "points"} <= budgets.keys():
+        raise ValueError(f"{file} is no table of budgets: it needs dispatchers and points")
     return budgets
 
 

@@ -75,10 +75,10 @@ def describe_input(cfg: Config, model: nn.Module, shape: tuple[int, ...]) -> dic
 
     Returns:
         ``task``, ``layout``, ``size`` (``[H, W]``), ``frames`` (or ``None``),
-        ``short_edge`` (to which the image is resized before its centre is cut out;
-        ``None``: it is resized to ``size``), ``interpolation`` and the ``backend``
-        that did it, ``color`` (order of the channels), ``mean`` and ``std`` by
-        channel, and ``classes``.
+        ``short_edge`` (to which the image is resized before its centre, or a
+        segmentor's windows, are cut out; ``None``: it is resized to ``size``),
+        ``interpolation`` and the ``backend`` that did it, ``color`` (order of the
+        channels), ``mean`` and ``std`` by channel, and ``classes``.
     """
     task, layout = TASKS[Logits(model).head]
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
@@ -100,7 +100,7 @@ def describe_input(cfg: Config, model: nn.Module, shape: tuple[int, ...]) -> dic
         layout=layout,
         size=list(shape[-2:]),
         frames=shape[0] if len(shape) == 4 else None,
-        short_edge=resize.get("scale") if "ResizeEdge" in steps else None,
+        short_edge=_short_edge(resize, keeps_ratio=task == "recognition"),
         interpolation=resize.get("interpolation", "bilinear"),
         backend=resize.get("backend", "cv2"),
         color="RGB" if is_rgb else "BGR",
@@ -108,6 +108,16 @@ def describe_input(cfg: Config, model: nn.Module, shape: tuple[int, ...]) -> dic
         std=channels("std", 1.0),
         classes=None if classes is None else list(classes),
     )
+
+
+def _short_edge(resize: Mapping[str, Any], keeps_ratio: bool) -> int | None:
+    """The short edge after a transform that keeps the shape, ``None`` if it does not."""
+    scale = resize.get("scale")
+    if isinstance(scale, int):
+        return scale if str(resize["type"]).endswith("ResizeEdge") else None
+    if scale is not None and -1 in scale:  # mmaction2's: the other one is the short edge
+        return max(scale)
+    return min(scale) if scale is not None and resize.get("keep_ratio", keeps_ratio) else None
 
 
 def write_onnx(
@@ -206,7 +216,9 @@ def clear_decisions(model: nn.Module, images: Tensor, margin: float = 1e-4) -> T
         if record.logits is not None:
             layer: Any = layers[record.module]
             decision = layer.fixed_decisions.get(record.branch, ShiftedThreshold(0.0))
-            threshold = layer.dispatcher[record.branch].threshold
+            threshold = getattr(layer.dispatcher[record.branch], "threshold", None)
+            if threshold is None:
+                continue  # a dispatcher of others: what decides there is not known
             gaps = decision.margin(record.logits, threshold, record.num_prefix)  # (B * T,)
             clear &= gaps.view(len(images), -1).amin(dim=1) > margin
     return clear

@@ -35,8 +35,8 @@ def draw_budget_curve(
         curve.plot(*axis, marker=".", label=name, **style)
 
     line("DyT, threshold shifted", points, color=CURVES["threshold"])
-    static = [point["capacity"] for point in points]
-    line("DyT, equal tokens an image", static, color=CURVES["capacity"], linestyle="--")
+    if static := [point["capacity"] for point in points if "capacity" in point]:
+        line("DyT, equal tokens an image", static, color=CURVES["capacity"], linestyle="--")
     for (name, data), color in zip((others or {}).items(), OTHERS):
         line(name, data, color=color)
     trained = budgets["trained"]

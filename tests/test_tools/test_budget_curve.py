@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
+import mmdyt
 from mmdyt.engine.budgets import merge_counts
 from mmdyt.fileio import load_from_safetensors
 from tests.conftest import build
@@ -21,16 +22,24 @@ def _logging_stays(monkeypatch):
     monkeypatch.setattr(logging, "disable", lambda level: None)
 
 
+def trained(cfg, folder):
+    """Train a config of digits for an epoch; it is written beside the run's folder."""
+    folder.mkdir(exist_ok=True)
+    base = folder / "base.pth"
+    cfg.train_cfg.max_epochs = 1
+    cfg.work_dir = str(folder / "run")
+    cfg.model.backbone.init_cfg = None
+    torch.save(build(cfg.model.backbone).state_dict(), base)
+    cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(base))
+    cfg.dump(folder / "config.py")
+    Runner.from_cfg(cfg.copy()).train()
+    return folder / "run"
+
+
 @pytest.fixture
 def run(digits_cfg, tmp_path):
     """The folder of a finished run of one epoch; its config lies beside it."""
-    digits_cfg.train_cfg.max_epochs = 1
-    base = tmp_path / "base.pth"
-    torch.save(build(digits_cfg.model.backbone).state_dict(), base)
-    digits_cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(base))
-    digits_cfg.dump(tmp_path / "config.py")
-    Runner.from_cfg(digits_cfg.copy()).train()
-    return tmp_path / "run"
+    return trained(digits_cfg, tmp_path)
 
 
 def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
@@ -59,12 +68,67 @@ def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
         run_main(run_test, *command, "--budget", 0.999)
     plain = ["--cfg-options", "model.backbone.dispatch=None", "model.dyt=None"]
     for message, options in {
-        "the data set is empty": ["--cfg-options", "val_dataloader.dataset.indices=0"],
+        "val_dataloader.dataset is empty: there": [
+            "--cfg-options",
+            "val_dataloader.dataset.indices=0",
+        ],
         "no metric 'accuracy/top7', but": ["--metric", "accuracy/top7"],
         "does not match|belongs to another model": plain,
     }.items():
         with pytest.raises(SystemExit, match=message):
             run_main(main, tmp_path / "config.py", adapter, "--points", 2, *options)
+
+
+def test_averaged_weights_are_measured_as_they_are_tested(digits_cfg, tmp_path, run_main):
+    """``EMAHook`` would look for its own model before the run begins."""
+    digits_cfg.custom_hooks = [*digits_cfg.custom_hooks, dict(type="EMAHook", momentum=0.5)]
+    folder = trained(digits_cfg, tmp_path)
+    checkpoint, out = folder / "epoch_1.pth", tmp_path / "metrics.json"
+    run_main(main, tmp_path / "config.py", checkpoint, "--points", 2)
+    table = json.loads((folder / "budgets.json").read_text())
+    command = [tmp_path / "config.py", checkpoint, "--out", out, "--out-item", "metrics"]
+    for options, point in (([], table["trained"]), (["--budget"], table["points"][1])):
+        run_main(run_test, *command, *options, *([point["rate"]] if options else []))
+        metrics = json.loads(out.read_text())
+        assert metrics["accuracy/top1"] == point["accuracy"]
+        assert metrics["dispatch/gflops"] == pytest.approx(point["gflops"], abs=1e-9)
+
+
+def test_dispatchers_of_whole_images_have_a_table_without_capacities(
+    digits_cfg, tmp_path, run_main
+):
+    digits_cfg.model.backbone.dispatcher = dict(type="mmdyt.SampleDispatcher")
+    folder = trained(digits_cfg, tmp_path)
+    run_main(main, tmp_path / "config.py", folder / "epoch_1.pth", "--points", 2)
+    table = json.loads((folder / "budgets.json").read_text())
+    assert not any("capacity" in point for point in table["points"])
+    model = mmdyt.load_adapter(folder / "adapter.safetensors")
+    middle = sum(point["rate"] for point in table["points"]) / 2
+    assert mmdyt.set_budget(model, rate=middle, budgets=table)["rate"] == pytest.approx(middle)
+    with pytest.raises(ValueError, match="no capacity: its dispatchers decide on samples"):
+        mmdyt.set_budget(model, rate=middle, budgets=table, capacity=True)
+
+
+def test_what_is_wrong_is_told_before_the_work(run, digits_cfg, tmp_path, run_main, monkeypatch):
+    def no_work(*args):
+        raise AssertionError("measured before everything was looked at")
+
+    monkeypatch.setattr(budget_curve, "measure_budgets", no_work)
+    command = [main, tmp_path / "config.py", run / "adapter.safetensors"]
+    with pytest.raises(SystemExit, match=r"none\.safetensors"):
+        run_main(*command, "--adaptformer", tmp_path / "config.py", tmp_path / "none.safetensors")
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"--out .* cannot be written"):
+        run_main(*command, "--out", tmp_path / "file/folder")
+    test = [run_test, tmp_path / "config.py", run / "epoch_1.pth", "--budget", 0.4]
+    for text, told in (("{", "is damaged"), ("{}", "is no table of budgets")):
+        (run / "budgets.json").write_text(text)
+        with pytest.raises(SystemExit, match=f"budgets.json {told}"):
+            run_main(*test)
+    digits_cfg.merge_from_dict({"model.backbone.dispatch": None, "model.dyt": None})
+    plain = trained(digits_cfg, tmp_path / "plain")
+    with pytest.raises(SystemExit, match="has no token dispatchers"):
+        run_main(run_test, tmp_path / "plain/config.py", plain / "epoch_1.pth", "--budget", 0.4)
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from PIL import Image
 from torch import nn
 
 from mmdyt.engine.adapter_checkpoint import save_adapter
@@ -28,6 +29,7 @@ from mmdyt.models.layers.decisions import ShiftedThreshold
 from mmdyt.models.utils import collect_dispatch, set_capacity
 from mmdyt.models.utils.budget import own_fingerprint
 from tests.conftest import CONFIGS, REPO, TINY_ARCH, build, randomise_adapters, tiny_classifier
+from tests.test_models import test_third_party
 from tests.test_models.helpers import spread_dispatch
 from tools.deployment.export import idle_branches, main, slim
 
@@ -109,13 +111,14 @@ def test_idle_branches_go_where_no_class_token_needs_them(tmp_path):
         assert small.backbone.layers[0].adapter["mlp"].scale == 1.0
 
 
-@pytest.mark.parametrize("dispatch", ["mlp", "layer"])
+@pytest.mark.parametrize("dispatch", ["mlp", "attn", "attn_mlp", "layer"])
 @torch.no_grad()
 def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run_main, dispatch):
     onnx = pytest.importorskip("onnx")
     arch = TINY_ARCH | dict(num_layers=2)
     config, model, checkpoint = trained(tmp_path, backbone=dict(arch=arch, dispatch=dispatch))
-    rates = {f"0{layer}_{dispatch}": 0.3 + 0.2 * layer for layer in (0, 1)}
+    branches = dispatch.split("_")
+    rates = {f"0{i}_{branch}": 0.3 + 0.2 * i for i in (0, 1) for branch in branches}
     points = [
         dict(shift=shift, rate=0.4 + shift, gflops=1 + shift, accuracy=90.0, rates=rates)
         | dict(capacity=dict(gflops=1 + shift, accuracy=90.0))
@@ -146,14 +149,22 @@ def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.parametrize("cut", [False, True])
 @torch.no_grad()
-def test_the_documented_script_classifies_an_image(tmp_path, digits_cfg, monkeypatch, capsys):
+def test_the_documented_script_classifies_an_image(tmp_path, digits_cfg, monkeypatch, capsys, cut):
     model = build(digits_cfg.model | dict(data_preprocessor=digits_cfg.data_preprocessor)).eval()
     randomise_adapters(model)
     image = sorted((Path(digits_cfg.test_dataloader.dataset.data_root) / "images").rglob("*.png"))[
         0
     ]
-    digits_cfg.test_dataloader.dataset.pipeline[1].backend = "pillow"
+    pipeline = digits_cfg.test_dataloader.dataset.pipeline
+    pipeline[1].backend = "pillow"
+    if cut:  # as the released code tests at 224 px; these images are square
+        image = tmp_path / "wide.png"
+        Image.new("RGB", (57, 40), (30, 60, 90)).save(image)
+        pipeline[1] = dict(pipeline[1], type="ResizeEdge", scale=31)
+        pipeline.insert(2, dict(type="CenterCrop", crop_size=28))
+        digits_cfg.model.head.num_classes = 4
     meta = describe_input(digits_cfg, model, (3, 28, 28))
     assert meta["color"] == "RGB" and meta["interpolation"] == "bicubic"
     write_onnx(trace(Logits(model), torch.randn(2, 3, 28, 28)), tmp_path / "model.onnx", meta)
@@ -170,7 +181,33 @@ def test_the_documented_script_classifies_an_image(tmp_path, digits_cfg, monkeyp
     torch.testing.assert_close(
         torch.from_numpy(namespace["logits"]), expected, atol=1e-3, rtol=1e-3
     )
+    assert meta["short_edge"] == (31 if cut else None)
     assert capsys.readouterr().out.split() == ["classification", str(int(expected.argmax()))]
+
+
+def test_how_images_are_resized_is_read_from_the_test_pipeline():
+    model = build(tiny_classifier())
+    bases = CONFIGS / "_base_/datasets"
+    expected = dict(image_224=256, vtab1k=None, video_kinetics400=224, video_sthv2=224)
+    for name, short_edge in expected.items():
+        cfg = Config.fromfile(bases / f"{name}.py")
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+        if "video" in name:
+            model.cls_head = model.head  # by which recognizers are known
+        assert describe_input(cfg, model, (3, 224, 224))["short_edge"] == short_edge, name
+
+
+@torch.no_grad()
+def test_a_dispatcher_without_a_threshold_is_exported(tmp_path, run_main, capsys):
+    """One of others: what decides there is not known."""
+    assert test_third_party  # registers it
+    arch = TINY_ARCH | dict(num_layers=2)
+    config = tiny_classifier(dict(arch=arch, dispatcher=dict(type="mmdyt.NormDispatcher")))
+    Config(dict(default_scope="mmpretrain", model=config)).dump(tmp_path / "config.py")
+    torch.save(dict(state_dict=build(config).state_dict()), tmp_path / "epoch_1.pth")
+    run_main(main, tmp_path / "config.py", tmp_path / "epoch_1.pth", tmp_path / "out")
+    assert "equal logits on 8 of 8 images" in " ".join(capsys.readouterr().out.split())
 
 
 @torch.no_grad()
@@ -194,6 +231,7 @@ def test_segmentors_and_recognizers_are_exported_too(tmp_path, subtests):
             meta = describe_input(cfg, model, shape)
             assert meta["size"] == list(shape[-2:]) and meta["color"] == "RGB"
             assert meta["frames"] == (8 if "video" in name else None)
+            assert meta["short_edge"] is None
             for capacity in (False, True):
                 if capacity:
                     set_capacity(model, 0.4)

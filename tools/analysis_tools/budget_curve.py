@@ -26,7 +26,7 @@ from rich.progress import Progress, track
 from rich.table import Table
 from torch import nn
 
-from mmdyt.engine.budget_files import keep_budgets
+from mmdyt.engine.budget_files import FILE, keep_budgets
 from mmdyt.engine.budgets import (
     evaluation_runner,
     measure_budgets,
@@ -34,7 +34,7 @@ from mmdyt.engine.budgets import (
     merge_counts,
     merged_config,
 )
-from mmdyt.engine.cli import positive_int, tool
+from mmdyt.engine.cli import positive_int, require_writable, tool
 from mmdyt.engine.config_keys import load_config
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization import draw_budget_curve
@@ -78,29 +78,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def use_data(cfg: Config, name: str) -> Config:
-    """Let a config's test run on its validation set, where ``name`` is ``'val'``."""
-    if name == "val":
-        for part in ("dataloader", "evaluator"):
-            if cfg.get(f"val_{part}") is None:
-                raise ValueError(f"{cfg.filename} has no val_{part}: choose --data test")
-            cfg[f"test_{part}"] = cfg[f"val_{part}"]
-    return cfg
+def merged_curves(
+    cfg: Config, plain: nn.Module, args: argparse.Namespace, metric: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure AdaptFormer with tokens merged, untrained and, if asked for, trained so.
 
-
-def merged_curves(args: argparse.Namespace, metric: str) -> dict[str, list[dict[str, Any]]]:
-    """Measure AdaptFormer with tokens merged, untrained and, if asked for, trained so."""
-    path, checkpoint = args.adaptformer
+    Args:
+        cfg: AdaptFormer's config, without token dispatch.
+        plain: Its trained model.
+        args: The command line.
+        metric: The metric that counts.
+    """
     as_it_is, trained = f"{MERGED}, not trained with it", f"{MERGED}, trained with it"
     curves: dict[str, list[dict[str, Any]]] = {as_it_is: []}
-    cfg = use_data(load_config(path, args.cfg_options), args.data)
     with tempfile.TemporaryDirectory() as folder:
-        plain = evaluation_runner(copy.deepcopy(cfg), checkpoint, folder).model
         for r in track(merge_counts(plain), MERGED, transient=True):
-            curves[as_it_is].append(measure_merged(cfg, plain, r, folder, metric))
+            curves[as_it_is].append(measure_merged(cfg, plain, r, folder, metric, args.data))
             if args.train:
                 model = train_merged(cfg, r, args.out / "tome" / f"r{r}")
-                point = measure_merged(cfg, model, r, folder, metric)
+                point = measure_merged(cfg, model, r, folder, metric, args.data)
                 curves.setdefault(trained, []).append(point)
     return curves
 
@@ -120,13 +116,13 @@ def print_table(budgets: dict[str, Any], curves: dict[str, list[dict[str, Any]]]
     for heading in ("budget", "shift", "rate", "GFLOPs", "accuracy", "equal tokens an image"):
         table.add_column(heading, justify="left" if heading == "budget" else "right")
     for name, point in [("as trained", budgets["trained"]), *(("", p) for p in budgets["points"])]:
-        static = f"{point['capacity']['accuracy']:.2f}" if "capacity" in point else ""
+        static = f"{point['capacity']['accuracy']:.4g}" if "capacity" in point else ""
         numbers = (f"{point['shift']:.3f}", f"{point['rate']:.3f}", f"{point['gflops']:.4f}")
-        table.add_row(name, *numbers, f"{point['accuracy']:.2f}", static)
+        table.add_row(name, *numbers, f"{point['accuracy']:.4g}", static)
     for name, points in curves.items():
         for point in points:
             cost = f"{point['gflops']:.4f}"
-            table.add_row(f"{name}, r = {point['r']}", "", "", cost, f"{point['accuracy']:.2f}", "")
+            table.add_row(f"{name}, r = {point['r']}", "", "", cost, f"{point['accuracy']:.4g}", "")
     Console().print(table)
 
 
@@ -135,9 +131,16 @@ def main() -> None:
     """Measure, keep, draw."""
     args = parse_args()
     logging.disable(logging.INFO)
-    cfg = use_data(load_config(args.config, args.cfg_options), args.data)
+    require_writable(args.out / FILE, "--out")
+    cfg = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
-        runner = evaluation_runner(cfg, args.checkpoint, folder)
+        if args.adaptformer:  # wrong files are told before the work
+            merged_cfg = load_config(args.adaptformer[0], args.cfg_options)
+            plain = evaluation_runner(
+                copy.deepcopy(merged_cfg), args.adaptformer[1], folder, args.data
+            ).model
+            merge_counts(plain)
+        runner = evaluation_runner(cfg, args.checkpoint, folder, args.data)
         task = progress.add_task("", total=args.points)
         tests = 0
 
@@ -149,8 +152,11 @@ def main() -> None:
 
         budgets = measure_budgets(runner, args.points, args.metric, tell)
     budgets = dict(checkpoint=args.checkpoint, config=args.config, data=args.data) | budgets
-    curves = merged_curves(args, budgets["metric"]) if args.adaptformer else {}
-    keep_budgets(budgets | dict(others=curves), args.out, Path(args.checkpoint))
+    keep_budgets(budgets, args.out, Path(args.checkpoint))
+    curves = {}
+    if args.adaptformer:
+        curves = merged_curves(merged_cfg, plain, args, budgets["metric"])
+        keep_budgets(budgets | dict(others=curves), args.out, Path(args.checkpoint))
     with atomic_path(args.out / "budgets.png") as path:
         draw_budget_curve(budgets, curves).savefig(path, dpi=120)
     print_table(budgets, curves)

@@ -77,7 +77,11 @@ def set_budget(
     ((key, value),) = asked.items()
     check_number(f"set_budget: {key}", value, "[0, inf)")
     points = budgets["points"]
-    if capacity:  # its own cost and accuracy
+    if not capacity:
+        points = [*points, *([budgets["trained"]] if "trained" in budgets else [])]
+    elif any("capacity" not in point for point in points):
+        raise ValueError("the table of budgets has no capacity: its dispatchers decide on samples")
+    else:  # its own cost and accuracy
         points = [{**point, **point["capacity"]} for point in points]
     point = interpolate(points, key, value)
     if capacity:
