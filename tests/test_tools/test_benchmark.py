@@ -30,6 +30,11 @@ def test_benchmark_of_a_small_vit(tmp_path):
     for row in rows:
         assert row["gain"]["median"] / row["ideal"] == pytest.approx(row["share"]["median"])
 
+    limits = {row["name"] for row in rows if row["clock"] is not None}
+    assert limits == {name for name in by_name if "DyT" in name or "released" in name} - {
+        "DyT 0.5 + ToMe"
+    }
+
     (steps,) = written["training"].values()
     saved = {row["name"]: row["saved_mib"] for row in steps}
     assert saved["linear"] < saved["AdaptFormer"] < saved["DyT"] < saved["DyT, plain form"]

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from benchmark import machine
 from benchmark_inference import DENSE, cost_and_rate
-from deployment_models import Mlps, build_models, mlp_tokens
+from clock_limit import Mlps, mlp_tokens
+from deployment_models import build_models
 from deployment_timing import RUNTIMES, Form, Row, forms_of, time_batch
 from mmengine.registry import init_default_scope
 from rich.box import MARKDOWN

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from clock_limit import Mlps, clock_limit, mlp_tokens
 from mmpretrain.models.peft.lora import LoRALinear
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -44,6 +47,8 @@ class Row:
         ideal: Gain over the dense model that the FLOPs allow.
         gain: Measured gain over the dense model, round by round.
         share: Share of the ideal gain that was reached.
+        clock: Gain over the dense model that the clock allows, ``None`` where not
+            only MLPs skip tokens.
         peak_mib: Memory at the peak beyond the weights of all models.
     """
 
@@ -54,6 +59,7 @@ class Row:
     ideal: float
     gain: Spread
     share: Spread
+    clock: float | None
     peak_mib: float | None
 
 
@@ -133,6 +139,29 @@ def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Modul
     return models
 
 
+def dense_of(name: str) -> str:
+    """The dense model in the form of a model: as it is, or packed."""
+    return DENSE + PACKED if name.endswith(PACKED) else DENSE
+
+
+def part_names(name: str, rate: float) -> tuple[str, str]:
+    """Names of the dense model's MLPs on all tokens, and on those that a rate leaves."""
+    form = dense_of(name)
+    return f"MLPs of {form}", f"MLPs of {form} at {rate:.3f}"
+
+
+def mlp_calls(
+    models: dict[str, nn.Module], rates: dict[str, float], batch: int
+) -> dict[str, Callable[[], Tensor]]:
+    """Prepare what the clock limit of every model with a rate is computed from."""
+    calls: dict[str, Callable[[], Tensor]] = {}
+    for name, rate in rates.items():
+        dense = models[dense_of(name)]
+        tokens = mlp_tokens(dense, batch, rate)
+        calls |= {part: partial(Mlps(dense), t) for part, t in zip(part_names(name, rate), tokens)}
+    return calls
+
+
 @torch.no_grad()
 def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Row]:
     """Time all models on one batch.
@@ -153,9 +182,12 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
         flops[name], rates[name] = cost_and_rate(model, images)
         if name.endswith(PACKED):
             pack_linears(model)
-    calls = {name: (lambda model=model: model(images)) for name, model in models.items()}
+    calls = {name: partial(model, images) for name, model in models.items()}
+    limits = {name: rate for name, rate in rates.items() if rate is not None and "ToMe" not in name}
+    parts = mlp_calls(models, limits, batch)
     title = f"{batch} images of {pixels} px"
-    seconds = time_alternately(calls, args.rounds, args.budget, args.device, title, args.clock)
+    timing = args.rounds, args.budget, args.device, title, args.clock
+    seconds = time_alternately(calls | parts, *timing)
     rows = []
     for name, call in calls.items():
         ideal = flops[DENSE] / flops[name]
@@ -169,6 +201,9 @@ def time_inference(args: argparse.Namespace, batch: int, pixels: int) -> list[Ro
                 ideal=ideal,
                 gain=gain,
                 share=gain.times(1 / ideal),
+                clock=clock_limit(seconds, dense_of(name), *part_names(name, limits[name]))
+                if name in limits
+                else None,
                 peak_mib=peak_memory(call, args.device),
             )
         )

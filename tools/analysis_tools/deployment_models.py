@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from typing import Any
 
-import torch
 from benchmark_inference import DENSE, calibrate
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -15,20 +13,6 @@ from mmdyt.checks import check_choice
 from mmdyt.models.utils import dispatched_layers, pack_linears, set_capacity
 
 DYNAMIC, CAPACITY = "DyT, threshold", "DyT, capacity"
-
-
-class Mlps(nn.Module):
-    """The MLPs of a ViT, one after the other, on tokens ``(rows, C)``."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.layers: Any = backbone.layers
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Run them."""
-        for layer in self.layers:
-            tokens = layer.ffn(layer.ln2(tokens))
-        return tokens
 
 
 def build_models(args: argparse.Namespace, images: Tensor) -> dict[str, nn.Module]:
@@ -75,19 +59,3 @@ def packed(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model)
     pack_linears(copied)
     return copied
-
-
-def mlp_tokens(backbone: nn.Module, batch: int, rate: float) -> tuple[Tensor, Tensor]:
-    """Draw tokens for :class:`Mlps`: all of a batch, and as many as a dispatcher leaves.
-
-    Args:
-        backbone: A ViT with a class token, which no dispatcher takes out.
-        batch: Number of images.
-        rate: Share of active tokens.
-
-    Returns:
-        Two of ``(rows, C)``; rows of one image follow each other.
-    """
-    _, count, width = backbone.get_parameter("pos_embed").shape
-    left = 1 + round(rate * (count - 1))
-    return torch.randn(batch * count, width), torch.randn(batch * left, width)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from benchmark_inference import DENSE
+from clock_limit import clock_limit
 from deployment_models import CAPACITY, DYNAMIC, packed
 from torch import Tensor, nn
 
@@ -130,9 +131,7 @@ def time_batch(
     table = []
     for runtime in args.runtimes:
         dense, every, left = (f"{name}|{runtime}" for name in (DENSE, "all", "left"))
-        # The dense model's time without that of its MLPs on the skipped tokens.
-        least = [d - a + b for d, a, b in zip(seconds[dense], seconds[every], seconds[left])]
-        clock = Spread.of([d / rest for d, rest in zip(seconds[dense], least)]).median
+        clock = clock_limit(seconds, dense, every, left)
         for model, forms in models.items():
             own = f"{model}|{runtime}"
             table.append(
