@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -152,9 +151,9 @@ def part_names(name: str, rate: float) -> tuple[str, str]:
 
 def mlp_calls(
     models: dict[str, nn.Module], rates: dict[str, float], batch: int
-) -> dict[str, Callable[[], Tensor]]:
+) -> dict[str, partial[Tensor]]:
     """Prepare what the clock limit of every model with a rate is computed from."""
-    calls: dict[str, Callable[[], Tensor]] = {}
+    calls: dict[str, partial[Tensor]] = {}
     for name, rate in rates.items():
         dense = models[dense_of(name)]
         tokens = mlp_tokens(dense, batch, rate)
