@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 import mmdyt.integrations.mmaction  # noqa: F401
 from mmdyt.datasets.video_motion import MOTIONS, render_motion, write_motion_videos
+from mmdyt.engine.budgets import evaluation_runner, measure_budgets
 from mmdyt.evaluation import CostAccount
 from mmdyt.models.utils import collect_dispatch, trainable_names
 from tests.conftest import CONFIGS, TINY_ARCH, randomise_adapters
@@ -80,6 +81,12 @@ def test_train_and_test_from_files(cfg):
     assert 0 < metrics["dispatch/activation_rate"] < 1
     dense = CostAccount(runner.model).dense_flops(torch.zeros(1, 8, 3, 28, 28)) / 1e9
     assert 0 < metrics["dispatch/gflops"] < dense
+    checkpoint = (Path(cfg.work_dir) / "last_checkpoint").read_text()
+    again = evaluation_runner(cfg.copy(), checkpoint, str(Path(cfg.work_dir) / "budgets"), "val")
+    table = measure_budgets(again, 2)
+    assert table["metric"] == "acc/top1" and table["images"] == 8
+    assert table["trained"]["gflops"] == pytest.approx(metrics["dispatch/gflops"])
+    assert table["points"][0]["gflops"] < table["points"][1]["gflops"] < dense
 
 
 def test_two_forward_loss_trains_peft_and_head_only(cfg, model):

@@ -17,6 +17,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
 from mmdyt.datasets.fashion_scenes import write_fashion_scenes
+from mmdyt.engine.budgets import evaluation_runner, measure_budgets
 from mmdyt.evaluation import CostAccount
 from mmdyt.models.losses import logit_distill_loss
 from mmdyt.models.utils import (
@@ -460,6 +461,11 @@ def test_a_runner_trains_and_reports_on_composed_scenes(tmp_path, monkeypatch):
     assert {"mIoU", "IoU/background", "dispatch/gflops", "dispatch/activation_rate"} <= set(metrics)
     assert 0 <= metrics["dispatch/activation_rate"] <= 1
     assert (tmp_path / "run" / "adapter.safetensors").is_file()
+    checkpoint = (tmp_path / "run/last_checkpoint").read_text()
+    again = evaluation_runner(config.copy(), checkpoint, str(tmp_path / "budgets"))
+    table = measure_budgets(again, 2, "mIoU")
+    assert table["metric"] == "mIoU" and table["images"] == 4
+    assert table["points"][0]["rate"] < table["points"][1]["rate"]
 
 
 # --- Adapter files --------------------------------------------------------------------------
