@@ -9,9 +9,10 @@ import numpy as np
 
 Point = dict[str, Any]
 
-EXTREME = 64.0  # shifts beyond the logits of trained dispatchers
+EXTREME = 64.0  # beyond the logits of most trained dispatchers
+WIDEST = 64.0 * 4**6  # where float32's steps are 0.03
 TOLERANCE = 0.005  # of what dispatch can save
-MAX_HALVINGS = 20
+MAX_HALVINGS = 30
 
 
 def calibrate(
@@ -26,7 +27,7 @@ def calibrate(
 
     Args:
         measure: Runs the model with a shift of all logits; the point that it
-            returns has at least ``shift`` and ``gflops``.
+            returns has at least ``shift``, ``rate`` and ``gflops``.
         num_points: How many points to find, at least 2.
         tell: Called with the number of points that are found, after each
             measurement.
@@ -37,7 +38,7 @@ def calibrate(
     Raises:
         ValueError: If the cost does not depend on the shift.
     """
-    seen = [measure(-EXTREME), measure(EXTREME)]
+    seen = [_extreme(measure, -1), _extreme(measure, 1)]
     floor, most = seen[0]["gflops"], seen[1]["gflops"]
     if not floor < most:
         raise ValueError(
@@ -61,3 +62,11 @@ def calibrate(
             found.append(nearest)
         tell(len(found))
     return sorted(found, key=lambda point: point["shift"])
+
+
+def _extreme(measure: Callable[[float], Point], sign: int) -> Point:
+    """Shift until no token can change any more: dispatchers that learn fast have large logits."""
+    point = measure(sign * EXTREME)
+    while 0 < point["rate"] < 1 and abs(point["shift"]) < WIDEST:
+        point = measure(4 * point["shift"])
+    return point
