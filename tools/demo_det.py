@@ -66,7 +66,8 @@ TASKS = {
 def write_blood_cells() -> bool:
     """Write the annotation lists of the photographs, if those and the ViT are there."""
     wanted = {
-        BCCD: f"clone github's Shenggan/BCCD_Dataset to {BCCD.parent}",
+        BCCD / "ImageSets/Main/trainval.txt": f"clone github's Shenggan/BCCD_Dataset to "
+        f"{BCCD.parent}",
         VIT_S14: f"`make photo-weights` fetches {VIT_S14}",
     }
     if missing := [how for path, how in wanted.items() if not path.exists()]:
@@ -87,8 +88,7 @@ def objects(instances: InstanceData, scale: tuple[float, float]) -> Objects:
     """Take what a picture shows of one image's instances.
 
     Args:
-        instances: Truth at the size of the network's input, or predictions at
-            that of the image.
+        instances: Truth, or predictions, at whatever size.
         scale: Pixels of the picture a pixel of the instances, by width and height.
     """
     if "scores" in instances:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from mmdyt.datasets.coco_checks import MIN_SIDE
-from mmdyt.datasets.preflight import Problem
+from mmdyt.datasets.preflight import IMAGE_ERRORS, Problem
 
 
 class UnusableFile(ValueError):
@@ -23,7 +24,9 @@ def voc_to_coco(
     """Convert one split of a data set in Pascal VOC's layout.
 
     Corners are taken as they are written: a box is ``xmax - xmin`` wide. Boxes
-    that leave their image are cut, those without area are left out.
+    that leave their image are cut, those without area are left out. Objects that
+    are marked as difficult count neither in training (``ignore``) nor, as VOC has
+    it, in a test (``iscrowd``, which pycocotools reads).
 
     Args:
         root: Folder with ``Annotations``, ``JPEGImages`` and ``ImageSets/Main``.
@@ -33,7 +36,7 @@ def voc_to_coco(
 
     Returns:
         The content of an annotation file; what makes it unusable (missing,
-        unreadable or twice listed files, sizes that differ, unknown classes);
+        unreadable or twice listed files, sizes that differ, unknown classes, none);
         and the boxes that were cut or left out.
     """
     content: dict[str, Any] = dict(
@@ -45,6 +48,13 @@ def voc_to_coco(
     odd: list[Problem] = []
     lines = (root / "ImageSets/Main" / f"{split}.txt").read_text().splitlines()
     names = [line.split()[0] for line in lines if line.strip()]
+    if not names:
+        wrong.append(Problem(f"{split}.txt", "empty", "lists no image"))
+    wrong += [
+        Problem(label, "class", "is given twice")
+        for label in dict.fromkeys(classes)
+        if classes.count(label) > 1
+    ]
     wrong += [
         Problem(name, "twice", f"is listed {names.count(name)} times in {split}.txt")
         for name in dict.fromkeys(names)
@@ -76,7 +86,7 @@ def voc_to_coco(
                 category_id=classes.index(label) + 1,
                 bbox=box,
                 area=box[2] * box[3],
-                iscrowd=0,
+                iscrowd=int(difficult),
             )
             content["annotations"].append(annotation | (dict(ignore=1) if difficult else {}))
     return content, wrong, odd
@@ -95,10 +105,7 @@ def _read(
         boxes = [
             (
                 each.findtext("name", "").strip(),
-                [
-                    float(each.findtext(f"bndbox/{end}", "missing"))
-                    for end in ("xmin", "ymin", "xmax", "ymax")
-                ],
+                [_number(each, end) for end in ("xmin", "ymin", "xmax", "ymax")],
                 each.findtext("difficult", "0").strip() == "1",
             )
             for each in tree.findall("object")
@@ -107,11 +114,18 @@ def _read(
         raise UnusableFile(f"{error.filename} is missing") from error
     except ElementTree.ParseError as error:
         raise UnusableFile(f"{path} is no XML ({error})") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except IMAGE_ERRORS as error:
         raise UnusableFile(f"{path.name} or {image_path.name} is unreadable ({error})") from error
     if written != size:
         raise UnusableFile(f"{path.name} says {written}, {image_path.name} has {size}")
     return size, boxes
+
+
+def _number(node: ElementTree.Element, end: str) -> float:
+    number = float(node.findtext(f"bndbox/{end}", "missing"))
+    if not math.isfinite(number):
+        raise ValueError(f"{end} is {number}")
+    return number
 
 
 def _cut(corners: Sequence[float], size: tuple[int, int]) -> list[float]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,7 +28,9 @@ if "mmdet.structures" in sys.modules and "mmcv.ops" not in sys.modules:
 
 from mmdet.datasets import CocoDataset
 from mmdet.models.detectors import CascadeRCNN, MaskRCNN
+from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox2roi
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
@@ -62,17 +65,26 @@ class DyTDetectorMixin(CompleteModelMixin):
 
     Raises:
         ValueError: If ``dyt.distill_weight`` is set and no classifier of regions
-            is there.
+            is there, or its regions come about otherwise than those of
+            ``StandardRoIHead`` and ``CascadeRoIHead``.
     """
 
     default_objective = DyTObjective(complete_weight=0.0, distill_weight=0.0)
 
     def __init__(self, *args, dyt: dict | None = None, tuning: str = "peft", **kwargs) -> None:
         super().__init__(*args, dyt=dyt, tuning=tuning, **kwargs)
-        if self.objective.distill_weight and not self.logits_module:
+        weight = self.objective.distill_weight
+        if weight and not self.logits_module:
             raise ValueError(
-                f"model.dyt.distill_weight={self.objective.distill_weight} needs a classifier of "
+                f"model.dyt.distill_weight={weight} needs a classifier of "
                 f"regions (roi_head...fc_cls), which {type(self).__name__} lacks: choose 0"
+            )
+        roi_head: Any = getattr(self, "roi_head", None)
+        if weight and not _samples_once(roi_head):
+            raise ValueError(
+                f"model.dyt.distill_weight={weight} needs a StandardRoIHead or CascadeRoIHead, "
+                f"whose regions can be kept; model.roi_head.type={type(roi_head).__name__!r} "
+                "samples others: choose 0"
             )
 
     @property
@@ -100,8 +112,9 @@ class DyTDetectorMixin(CompleteModelMixin):
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None) -> Any:
         """Run the network, also without data samples, as counting its FLOPs does.
 
-        Then heads of regions see ``test_cfg.rpn.max_per_img`` of them in every
-        image, whatever the weights would propose.
+        Then heads of regions see as many in every image as a test may have, whatever
+        the weights would propose: classifiers ``test_cfg.rpn.max_per_img``, masks
+        ``test_cfg.rcnn.max_per_img``.
         """
         host: Any = super()
         if batch_data_samples is not None:
@@ -110,14 +123,50 @@ class DyTDetectorMixin(CompleteModelMixin):
         shape = dict.fromkeys(("img_shape", "ori_shape", "batch_input_shape"), (height, width))
         samples = [DetDataSample(metainfo=shape) for _ in batch_inputs]
         model: Any = self
-        proposal_cfg = (getattr(model, "test_cfg", None) or {}).get("rpn")
-        if proposal_cfg is None:
+        test_cfg = getattr(model, "test_cfg", None) or {}
+        if "rpn" not in test_cfg or not hasattr(model, "roi_head"):
             return host._forward(batch_inputs, samples)
         features = model.extract_feat(batch_inputs)
         dense = model.rpn_head(features)
         box = batch_inputs.new_tensor([[0, 0, width, height]])
-        proposals = [InstanceData(bboxes=box.expand(proposal_cfg.max_per_img, 4)) for _ in samples]
-        return dense, model.roi_head(features, proposals, samples)
+
+        def regions(count: int) -> list[Tensor]:
+            return [box.expand(count, 4) for _ in samples]
+
+        proposals = regions(test_cfg["rpn"].max_per_img)
+        if not _samples_once(model.roi_head):
+            instances = [InstanceData(bboxes=each) for each in proposals]
+            return dense, model.roi_head(features, instances, samples)
+        masked = regions(test_cfg["rcnn"].max_per_img)
+        with _instead_of_forward(model.roi_head, _run_heads):
+            return dense, model.roi_head(features, bbox2roi(proposals), bbox2roi(masked))
+
+
+def _samples_once(roi_head: Any) -> bool:
+    """Whether a head works on regions as mmdetection's two plain ones do."""
+    return type(roi_head).loss in (StandardRoIHead.loss, CascadeRoIHead.loss)
+
+
+def _run_heads(roi_head: Any, features: Any, boxes: Tensor, masked: Tensor) -> list[Any]:
+    """Run the heads of all stages on regions, ``(R, 5)``, as a test does."""
+    if isinstance(roi_head, CascadeRoIHead):
+        stages = range(roi_head.num_stages)
+        found = [roi_head._bbox_forward(stage, features, boxes) for stage in stages]
+        if roi_head.with_mask:
+            found += [roi_head._mask_forward(stage, features, masked) for stage in stages]
+        return found
+    found = [roi_head._bbox_forward(features, boxes)]
+    return found + ([roi_head._mask_forward(features, masked)] if roi_head.with_mask else [])
+
+
+@contextmanager
+def _instead_of_forward(module: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
+    """Let a module's call run a function of it: what it costs counts as the module's."""
+    module.forward = partial(function, module)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del module.forward
 
 
 @contextmanager

@@ -48,6 +48,8 @@ FAMILIES = {
     "MaskRCNN": ("mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", {}),
     "FasterRCNN": ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", {}),
     "CascadeRCNN": ("cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py", {}),
+    "HybridTaskCascade": ("htc/htc-without-semantic_r50_fpn_1x_coco.py", {}),
+    "RPN": ("rpn/rpn_r50_fpn_1x_coco.py", {}),
     "RetinaNet": (
         "retinanet/retinanet_r50_fpn_1x_coco.py",
         {"bbox_head.anchor_generator.strides": STRIDES},
@@ -203,6 +205,8 @@ def test_distillation_compares_the_same_regions(family):
 def test_distillation_needs_a_classifier_of_regions():
     with pytest.raises(ValueError, match=r"distill_weight=1\.0 needs a classifier.*Retina"):
         detector("RetinaNet", dyt=dict(distill_weight=1.0))
+    with pytest.raises(ValueError, match=r"roi_head\.type='HybridTaskCascadeRoIHead' samples"):
+        detector("HybridTaskCascade", dyt=dict(distill_weight=1.0))
 
 
 @pytest.mark.parametrize("family", ["MaskRCNN", "RetinaNet", "DETR"])
@@ -252,6 +256,28 @@ def test_the_cost_does_not_depend_on_what_the_weights_propose():
     widths = [linear.weight.numel() for linear in head.modules() if isinstance(linear, nn.Linear)]
     assert flops[0][4] == 20 * sum(widths)  # max_per_img regions
     assert flops[0][0] == sum(flops[0][1:])
+
+
+def test_masks_are_counted_of_the_regions_that_a_test_keeps():
+    """Each stage has a mask head; all run on what the last classifier keeps, by hand."""
+    for family, stages in (("MaskRCNN", 1), ("CascadeRCNN", 3)):
+        costs = []
+        for kept in (20, 5):
+            model = detector(family)
+            model.test_cfg["rcnn"].max_per_img = kept
+            costs.append(CostAccount(model).complete(batch()[0]).by_module["roi_head"])
+        heads = model.roi_head.mask_head
+        head = heads if family == "MaskRCNN" else heads[0]
+        rows = sum(m.weight[0].numel() * m.out_channels for m in head.convs.modules()
+                   if isinstance(m, nn.Conv2d)) * 14 * 14  # fmt: skip
+        up, last = head.upsample.weight, head.conv_logits.weight
+        rows += up.numel() * 14 * 14 + last.numel() * 28 * 28
+        assert costs[0] - costs[1] == pytest.approx(15 * stages * rows, rel=0.01)
+
+
+def test_a_proposal_network_alone_is_counted():
+    model = detector("RPN")
+    assert CostAccount(model).complete(batch()[0]).by_module["bbox_head"] > 0
 
 
 # --- Data -----------------------------------------------------------------------------------
