@@ -77,12 +77,13 @@ def main() -> None:
         show_predictions(cfg, args.show_dir)
     if args.tta:
         use_tta(cfg)
-    if args.budget is not None:
-        drop_ema(cfg)
+        # The runner writes its config, which must not stand for the training's.
+        cfg.work_dir = args.work_dir or str(Path(cfg.work_dir) / "tta")
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)
     if args.budget is not None:
+        drop_ema(runner)
         runner.load_or_resume()
         use_budget(runner.model, args.checkpoint, args.budget)
     if args.out and args.out_item == "pred":

@@ -110,6 +110,9 @@ class AdapterBank(nn.Module):
                 if not self.tasks:
                     table.clear()
                 self._join(table, parts, absent)
+                for part in parts.values():
+                    if hasattr(part, "grid"):  # it was that of the task's own backbone
+                        part.attach(layer, self.trunk)
         del model.backbone
         self.models.append(model)
         self.tasks.append(task)
@@ -180,10 +183,11 @@ class AdapterBank(nn.Module):
         Raises:
             ValueError: As :meth:`forward`.
         """
+        by_task = self._positions(images, tasks)
         samples = list(data_samples) if data_samples is not None else [DataSample() for _ in images]
         device = next(self.trunk.parameters()).device
         inputs: dict[int, Tensor] = {}
-        for number, positions in self._positions(images, tasks).items():
+        for number, positions in by_task.items():
             model: Any = self.models[number]
             own = dict(
                 inputs=[images[i] for i in positions], data_samples=[samples[i] for i in positions]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
@@ -44,9 +45,9 @@ def evaluation_runner(
         if cfg.get(f"{part}_{name}") is None:
             raise ValueError(f"{cfg.filename} has no {part}_{name}, to measure budgets on")
         cfg[f"test_{name}"] = cfg[f"{part}_{name}"]
-    drop_ema(cfg)
     check_run(cfg, "test")
     runner = Runner.from_cfg(cfg)
+    drop_ema(runner)
     check_head_width(runner.model, cfg)
     try:
         images = len(runner.test_dataloader.dataset)
@@ -63,13 +64,12 @@ def evaluation_runner(
     return runner
 
 
-def drop_ema(cfg: Config) -> None:
+def drop_ema(runner: Runner) -> None:
     """Leave out mmengine's ``EMAHook``, which a test does not need: checkpoints hold the average.
 
     It would look, before a run begins, for what only its own start creates.
     """
-    hooks = cfg.get("custom_hooks") or []
-    cfg.custom_hooks = [hook for hook in hooks if "EMAHook" not in str(hook.get("type"))]
+    runner.hooks[:] = [hook for hook in runner.hooks if not isinstance(hook, EMAHook)]
 
 
 def measure(runner: Runner, metric: str | None = None) -> dict[str, Any]:

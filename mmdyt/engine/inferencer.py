@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import count
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
-from PIL.Image import Image
+from PIL.Image import Image, fromarray, registered_extensions
 from PIL.ImageOps import exif_transpose
 
 from mmdyt.checks import check_integer
@@ -24,6 +25,8 @@ from mmdyt.engine.cli import describe
 from mmdyt.evaluation import BackbonePass, CostAccount, flops_of, observe_passes
 from mmdyt.visualization.pictures import pictures_of
 from mmdyt.visualization.token_maps import token_maps_of
+
+LOADERS = ("LoadImageFromFile", "LoadAnnotations")
 
 
 class UnreadableInputError(ValueError):
@@ -53,7 +56,12 @@ class BaseDyTInferencer(ABC):
         self.model: Any = model.to(self.device).eval()
         self.classes = (getattr(model, "dataset_meta", None) or {}).get("classes")
         self.account = CostAccount(self.model)
-        loader = dict(dataset=dict(pipeline=test_pipeline))
+        # The hosts look for these by their bare names.
+        steps = [
+            dict(step, type=name) if (name := step["type"].rpartition(".")[2]) in LOADERS else step
+            for step in test_pipeline
+        ]
+        loader = dict(dataset=dict(pipeline=steps))
         config = Config(dict(model=dict(type=type(model).__name__), test_dataloader=loader))
         with DefaultScope.overwrite_default_scope(self.scope):
             self.host: Any = self.build_host(config)
@@ -74,7 +82,7 @@ class BaseDyTInferencer(ABC):
         Args:
             inputs: A path, an image (of PIL, or a ``(H, W, 3)`` uint8 array in
                 BGR; not for video), or a list of these. The path of a folder
-                stands for all its files (not for video).
+                stands for its images, by name (not for video).
             token_maps: Whether to say what the dispatchers did. Inputs then run
                 one by one, so that every number is that of one input. Defaults
                 to ``False``.
@@ -82,7 +90,8 @@ class BaseDyTInferencer(ABC):
                 to 1.
 
         Returns:
-            One dict an input. Classification and video:
+            One dict an input, of a folder's images also with their ``path``.
+            Classification and video:
 
             - ``pred_scores``: scores of the classes, ``(K,)``
             - ``pred_label``, ``pred_score``: the best class and its score
@@ -110,8 +119,11 @@ class BaseDyTInferencer(ABC):
         check_integer("batch_size", batch_size, "[1, inf)")
         listed = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         items = [_as_input(one, self.scope != "mmaction") for one in listed]
-        if not isinstance(inputs, (list, tuple)):
-            items = self.host._inputs_to_list(items[0])  # a folder stands for its files
+        alone = None if isinstance(inputs, (list, tuple)) else items[0]
+        if isinstance(alone, str) and Path(alone).is_dir():
+            files = self._files_of(Path(alone))
+            named = zip(files, self(files, token_maps, batch_size))
+            return [result | dict(path=file) for file, result in named]
         results: list[dict[str, Any]] = []
         with DefaultScope.overwrite_default_scope(self.scope), torch.inference_mode():
             if not token_maps:
@@ -123,6 +135,14 @@ class BaseDyTInferencer(ABC):
                     (sample,) = self.host.forward(data)
                 results.append(self.as_result(sample) | self._dispatched(passes))
         return results
+
+    def _files_of(self, folder: Path) -> list[str]:
+        suffixes = registered_extensions()
+        files = sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes)
+        if self.scope == "mmaction" or not files:
+            kind = "a folder" if self.scope == "mmaction" else "a folder without images"
+            raise UnreadableInputError(f"{folder} is {kind}")
+        return [str(file) for file in files]
 
     def _read(self, items: list, batch_size: int) -> Iterator[Any]:
         batches = self.host.preprocess(items, batch_size=batch_size)
@@ -178,6 +198,8 @@ def _as_input(one: Any, loads_images: bool) -> str | NDArray:
         return fspath(one)
     if loads_images and isinstance(one, Image):
         try:
+            if one.mode.startswith("I"):  # 16 bits: Pillow would cut them off at 255
+                one = fromarray((np.asarray(one) // 256).clip(0, 255).astype(np.uint8))
             picture = exif_transpose(one).convert("RGB")
         except Exception as error:  # Pillow decodes late, and raises whatever its plugins do
             name = getattr(one, "filename", "") or "an image of PIL"

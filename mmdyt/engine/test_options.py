@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -13,7 +14,7 @@ PICTURES: dict[str, Any] = {
     "mmpretrain": lambda out: dict(
         type="mmdyt.ImageVisualizationHook", enable=True, interval=1, out_dir=out, resize=224
     ),
-    "mmaction": lambda out: dict(type="VisualizationHook", enable=True, interval=1, out_dir=out),
+    "mmaction": lambda out: dict(type="mmdyt.ClipVisualizationHook", out_dir=out),
     "mmseg": lambda out: dict(type="SegVisualizationHook", draw=True),
     "mmdet": lambda out: dict(type="DetVisualizationHook", draw=True, test_out_dir=out),
 }
@@ -31,10 +32,14 @@ def show_predictions(cfg: Config, folder: str) -> None:
             ``vis_data/vis_image`` there.
 
     Raises:
-        ValueError: If the config's ``default_scope`` is none of the libraries.
+        ValueError: If the config's ``default_scope`` is none of the libraries, or
+            detection would write over files: its pictures are called as the images.
     """
     scope = cfg.get("default_scope", "mmpretrain")
     check_choice("--show-dir with default_scope", scope, PICTURES)
+    folder = str(Path(folder).resolve())  # mmdetection would put another one below its log
+    if scope == "mmdet" and Path(folder).is_dir() and any(Path(folder).iterdir()):
+        raise ValueError(f"--show-dir {folder} is not empty: choose a new folder")
     cfg.default_hooks = dict(cfg.get("default_hooks") or {}, visualization=PICTURES[scope](folder))
     if scope == "mmseg":
         backends = [dict(type="LocalVisBackend")]
@@ -57,8 +62,12 @@ def use_tta(cfg: Config) -> None:
     scope = cfg.get("default_scope", "mmpretrain")
     if ("tta_model" not in cfg or "tta_pipeline" not in cfg) and scope not in TTA_MODELS:
         raise ValueError(
-            f"--tta needs tta_model and tta_pipeline in a config of {scope} (of a video, num_clips "
-            "and ThreeCrop of the test pipeline set the views)"
+            f"--tta needs tta_model and tta_pipeline in a config of {scope}"
+            + (
+                " (of a video, num_clips and ThreeCrop of the test pipeline set the views)"
+                if scope == "mmaction"
+                else ""
+            )
         )
     dataset = cfg.test_dataloader.dataset
     wrapper = cfg.get("tta_model") or dict(type=TTA_MODELS[scope])

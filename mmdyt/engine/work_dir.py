@@ -134,6 +134,16 @@ def _tested(work_dir: Path, record: dict) -> dict[str, float]:
     """Metrics of the newest test: mmengine writes ``<time>/<time>.json`` after one."""
     tests = sorted(path for path in work_dir.glob("*/*.json") if path.stem == path.parent.name)
     metrics = read_json(tests[-1]) if tests else record.get("metrics", {})
+    trainings = sorted(
+        path.parents[1].name
+        for path in work_dir.glob("*/vis_data/scalars.json")
+        if '"loss"' in path.read_text()
+    )
+    if tests and trainings and trainings[-1] > tests[-1].stem:
+        raise ValueError(
+            f"{work_dir} was trained again after its last test ({tests[-1].stem}): run "
+            f"tools/test.py {saved_config(work_dir)} CHECKPOINT --work-dir {work_dir} first"
+        )
     numbers = {
         name: float(value)
         for name, value in metrics.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,9 +125,10 @@ def mean_metric(records: Sequence[Record], metric: str) -> float | None:
 
 
 def layer_rates(record: Record) -> list[float]:
-    """Activation rate of each layer of a run, over its dispatchers, in order."""
-    by_layer: dict[str, list[float]] = {}
+    """Activation rate of each layer of a run, over its dispatchers; NaN of a layer without."""
+    by_layer: dict[int, list[float]] = {}
     for name, value in sorted(record["metrics"].items()):
         if name.startswith("dispatch/rate_"):  # dispatch/rate_<layer>_<branch>
-            by_layer.setdefault(name.split("_")[1], []).append(value)
-    return [statistics.mean(values) for values in by_layer.values()]
+            by_layer.setdefault(int(name.split("_")[1]), []).append(value)
+    count = max(by_layer, default=-1) + 1
+    return [statistics.mean(by_layer.get(layer, [math.nan])) for layer in range(count)]

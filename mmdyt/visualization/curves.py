@@ -24,8 +24,8 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
         work_dir: Work dir of a run with mmengine's ``LocalVisBackend``.
 
     Returns:
-        One dict a logged step, oldest first. Where two runs logged a step, the
-        newer one counts.
+        One dict a logged step, oldest first. A newer run counts from its first
+        step on: what an older one logged beyond is of another training.
 
     Raises:
         FileNotFoundError: If the run logged nothing.
@@ -35,18 +35,27 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
         raise FileNotFoundError(f"no */vis_data/scalars.json below {work_dir}")
     entries: dict[tuple, dict] = {}
     last: dict = {}
-    for line in (line for log in logs for line in log.read_text().splitlines()):
-        try:
-            entry = json.loads(line)
-        except ValueError:  # cut off: the run was killed, or its disk was full
-            continue
-        if "loss" in entry:
-            dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
-            entry[TASK_LOSS] = sum(dynamic) if dynamic else entry["loss"]
-            last = entry
-        elif "epoch" not in last:  # mmengine may have counted epochs in a run that has none
-            entry["step"] = max(entry["step"], last.get("step", 0))
-        entries["loss" in entry, entry["step"]] = entry
+    for log in logs:
+        own: dict[tuple, dict] = {}
+        for line in log.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # cut off: the run was killed, or its disk was full
+                continue
+            if "loss" in entry:
+                dynamic = [v for k, v in entry.items() if k.startswith("dynamic.") and "loss" in k]
+                entry[TASK_LOSS] = sum(dynamic) if dynamic else entry["loss"]
+                last = entry
+            elif "epoch" not in last:  # mmengine may have counted epochs in a run that has none
+                entry["step"] = max(entry["step"], last.get("step", 0))
+            own["loss" in entry, entry["step"]] = entry
+        first = {kind: min((step for k, step in own if k == kind), default=None) for kind, _ in own}
+        trained = True in first
+        entries = {
+            (kind, step): entry
+            for (kind, step), entry in entries.items()
+            if not trained or kind not in first or step < first[kind]
+        } | own
     return [entries[key] for key in sorted(entries)]
 
 

@@ -89,9 +89,8 @@ def _draw_grid(
     axes[0].set_title("input", fontsize=9)
     if segmented:
         mask = result["pred_sem_seg"]
-        _draw_segmentation(
-            figure, axes[1], mask, classes, palette or default_palette(int(mask.max()) + 1)
-        )
+        count = len(classes) if classes else int(mask.max()) + 1
+        _draw_segmentation(figure, axes[1], mask, classes, palette or default_palette(count))
     for axis, (layer, masks) in zip(axes[1 + segmented :], result["token_maps"].items()):
         draw_token_map(axis, image, masks[0])
         axis.set_title(layer, fontsize=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -70,8 +71,8 @@ def draw_rates_by_layer(
     """Draw one line per method: activation rate over depth.
 
     Args:
-        rates: By title, the rates of all dispatchers of each run, in the order
-            of the layers.
+        rates: By title, the rates of all layers of each run, NaN of those without
+            dispatchers.
         targets: The rate that training aimed at, by title, where it is known.
 
     Returns:
@@ -86,7 +87,8 @@ def draw_rates_by_layer(
         columns = list(zip(*runs))  # a column is a layer
         layers = range(len(columns))
         means = [sum(column) / len(column) for column in columns]
-        label = f"{title} (measured {sum(means) / len(means):.2f})"
+        dispatched = [mean for mean in means if not math.isnan(mean)]
+        label = f"{title} (measured {sum(dispatched) / len(dispatched):.2f})"
         handles += axes.plot(layers, means, style, marker="o", color=colour, label=label)
         axes.fill_between(
             layers, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.1

@@ -31,6 +31,7 @@ TASKS = {
     "attention": dict(dispatch="attn_mlp"),
     "adaptformer": dict(dispatch=None),
     "probe": dict(dispatch=None, adapter=None),
+    "on the grid": dict(adapter=dict(type="mmdyt.InputConditionedAdapter", bottleneck_dims=4)),
 }
 
 

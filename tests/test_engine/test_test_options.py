@@ -1,6 +1,7 @@
 """``tools/test.py --show-dir --tta``."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
+from mmdyt.datasets.video_motion import write_motion_videos
 from mmdyt.engine.test_options import show_predictions, use_tta
 from tests.conftest import CONFIGS, TINY_ARCH
 from tools import test as test_tool
@@ -16,13 +18,13 @@ from tools import test as test_tool
 
 @pytest.fixture
 def photos(digits_cfg, tmp_path):
-    """The digits config on two photographs: a red one and a blue one."""
+    """The digits config on two photographs of one name: a red one and a blue one."""
     for index, colour in enumerate([(250, 20, 10), (10, 20, 250)]):
         picture = np.full((28, 28, 3), colour, dtype=np.uint8)
         picture[:, :5] = 255  # not its own mirror image
         (tmp_path / f"photos/{index}").mkdir(parents=True)
-        Image.fromarray(picture).save(tmp_path / f"photos/{index}/photo{index}.png")
-    (tmp_path / "photos/list.txt").write_text("0/photo0.png 0\n1/photo1.png 1\n")
+        Image.fromarray(picture).save(tmp_path / f"photos/{index}/photo.png")
+    (tmp_path / "photos/list.txt").write_text("0/photo.png 0\n1/photo.png 1\n")
     dataset = digits_cfg.test_dataloader.dataset
     dataset.update(data_root=str(tmp_path / "photos"), ann_file="list.txt", indices=None)
     return digits_cfg
@@ -42,15 +44,17 @@ def test_one_run_of_the_tool_draws_and_augments(photos, tmp_path, run_main):
     photos.dump(tmp_path / "tiny.py")
     shown, out = tmp_path / "shown", tmp_path / "out.pkl"
     run_main(test_tool.main, tmp_path / "tiny.py", file, "--tta", "--show-dir", shown, "--out", out)
+    # The config of a training in the run's folder stays the training's.
+    assert [path.parent.name for path in tmp_path.rglob("tiny.py")] == [tmp_path.name, "tta"]
     predictions = pickle.loads(out.read_bytes())
     for index, prediction in enumerate(predictions):
-        picture = np.asarray(Image.open(tmp_path / f"photos/{index}/photo{index}.png"))
+        picture = np.asarray(Image.open(tmp_path / f"photos/{index}/photo.png"))
         image = torch.from_numpy(picture / 127.5 - 1).float().permute(2, 0, 1)[None]
         with torch.no_grad():
             scores = [model(x).softmax(-1) for x in (image, image.flip(3))]
         assert (scores[0] - scores[1]).abs().max() > 1e-4
         torch.testing.assert_close(prediction["pred_score"], sum(scores)[0] / 2, atol=1e-5, rtol=0)
-        drawn = np.asarray(Image.open(shown / f"photo{index}.png_0.png").convert("RGB"))
+        drawn = np.asarray(Image.open(shown / f"{index:05d}_photo.png_0.png").convert("RGB"))
         assert drawn[-20, -20].argmax() == (0, 2)[index], "red is red and blue is blue"
 
 
@@ -83,6 +87,36 @@ def test_segmentations_are_drawn_and_flipped_back(tmp_path):
     assert (masks[0] == masks[1][:, ::-1]).mean() > 0.999
     runner.test()
     assert len(list((tmp_path / "shown").rglob("*.png"))) == 2
+
+
+def test_videos_are_drawn(tmp_path):
+    write_motion_videos(tmp_path, num_train=1, num_test=3)
+    cfg = Config.fromfile(CONFIGS / "video/demo/dyt_vit-mini_motion.py")
+    backbone = dict(arch=TINY_ARCH, init_cfg=None)
+    data = dict(ann_file=str(tmp_path / "test.txt"), data_prefix=dict(video=str(tmp_path)))
+    cfg.merge_from_dict(
+        dict(
+            model=dict(backbone=backbone, cls_head=dict(in_channels=32)),
+            test_dataloader=dict(batch_size=2, dataset=data),
+            work_dir=str(tmp_path / "run"),
+            log_level="ERROR",
+        )
+    )
+    show_predictions(cfg, str(tmp_path / "shown"))
+    Runner.from_cfg(cfg).test()
+    pictures = sorted((tmp_path / "shown").iterdir())
+    assert [picture.name[:6] for picture in pictures] == ["00000_", "00001_", "00002_"]
+    wide, high = Image.open(pictures[0]).size
+    assert wide > 3 * high  # the frames in a row
+
+
+def test_pictures_of_detection_go_where_nothing_is(tmp_path):
+    (tmp_path / "1.jpg").touch()
+    with pytest.raises(ValueError, match="is not empty: choose a new folder"):
+        show_predictions(Config(dict(default_scope="mmdet")), str(tmp_path))
+    cfg = Config(dict(default_scope="mmdet"))
+    show_predictions(cfg, "shown")
+    assert Path(cfg.default_hooks.visualization.test_out_dir).is_absolute()
 
 
 def test_what_has_no_augmentation_says_so():

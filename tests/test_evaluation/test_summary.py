@@ -1,9 +1,12 @@
 """Means over seeds, tasks and groups, by hand."""
 
+import math
+
 import pytest
 from mmengine.config import Config
 
 from mmdyt.evaluation.summary import Cell, group_means, layer_rates, make_cell, task_mean
+from mmdyt.visualization.suite_figures import draw_rates_by_layer
 from tests.conftest import REPO
 
 
@@ -56,6 +59,13 @@ def test_rates_of_a_layer_with_two_dispatchers_are_one():
         "dispatch/activation_rate": 0.6,
     }
     assert layer_rates(dict(metrics=metrics)) == [0.75, 0.2]
+
+
+def test_layers_without_dispatchers_keep_their_place():
+    rates = layer_rates(dict(metrics={"dispatch/rate_02_mlp": 0.5}))
+    assert [math.isnan(rate) for rate in rates] == [True, True, False]
+    (line, *_) = draw_rates_by_layer({"dyt": [rates]}, {}).axes[0].lines
+    assert line.get_xdata()[line.get_ydata() == 0.5] == [2] and "0.50" in line.get_label()
 
 
 # Published accuracies of the 19 tasks, in the suite's order.

@@ -81,6 +81,40 @@ def test_an_image_of_pil_is_read_as_its_file_is(adapter, photo, tmp_path):
         np.testing.assert_allclose(one["pred_scores"], other["pred_scores"], atol=1e-6)
 
 
+def test_a_folder_stands_for_its_images_by_name(adapter, photo, tmp_path):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    (folder := tmp_path / "my images").mkdir()
+    for index in (2, 1, 0):
+        Image.fromarray(noise(30 + index, 40)).save(folder / f"{index}.png")
+    (folder / "README.txt").write_text("no image")
+    results = infer(folder)
+    assert [result["path"] for result in results] == [str(folder / f"{i}.png") for i in range(3)]
+    for result in infer(folder, token_maps=True):
+        (alone,) = infer(result["path"])
+        np.testing.assert_allclose(result["pred_scores"], alone["pred_scores"], atol=1e-6)
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(UnreadableInputError, match="a folder without images"):
+        infer(empty)
+
+
+def test_16_bits_of_grey_are_read_as_from_the_file(adapter, tmp_path):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    deep = np.random.RandomState(0).randint(0, 2**16, (40, 56), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    one, other = infer([tmp_path / "deep.png", Image.open(tmp_path / "deep.png")])
+    np.testing.assert_allclose(one["pred_scores"], other["pred_scores"], atol=1e-3)
+
+
+def test_transforms_named_with_their_module_are_found(adapter, photo, tmp_path):
+    infer = mmdyt.inferencer(adapter, device="cpu")
+    loader = dict(type="mmcv.transforms.loading.LoadImageFromFile")
+    mmdyt.save_adapter(
+        infer.model, tmp_path / "lazy.safetensors", test_pipeline=[loader, *PIPELINE[1:]]
+    )
+    (one,), (other,) = infer(photo), mmdyt.inferencer(tmp_path / "lazy.safetensors")(photo)
+    np.testing.assert_allclose(one["pred_scores"], other["pred_scores"], atol=1e-6)
+
+
 def test_what_is_no_input_is_named(adapter, photo, tmp_path, subtests):
     infer = mmdyt.inferencer(adapter, device="cpu")
     assert infer([]) == []

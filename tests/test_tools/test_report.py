@@ -162,6 +162,15 @@ def test_what_has_no_page_is_named(digits_cfg, tmp_path, run_main):
         run_main(main, folder, "--out", tmp_path / "page.txt")
 
 
+def test_a_test_before_the_last_training_does_not_count(run_dir):
+    (log,) = run_dir.glob("*/vis_data/scalars.json")
+    later = run_dir / "29990101_000000/vis_data"
+    later.mkdir(parents=True)
+    shutil.copy(log, later)
+    with pytest.raises(ValueError, match=r"trained again after its last test .*run tools/test\.py"):
+        write_report([run_dir], run_dir / "page.html")
+
+
 def test_runs_are_compared_and_lost_weights_are_said(run_dir, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(run_dir, other)

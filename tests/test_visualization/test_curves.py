@@ -61,6 +61,18 @@ def test_a_resumed_run_is_one_curve(tmp_path):
         read_scalars(tmp_path / "nowhere")
 
 
+def test_another_training_in_the_folder_is_not_mixed_in(tmp_path):
+    first = [train(step, a=9.0) for step in (20, 40, 60, 80)]
+    write_log(tmp_path, "1", [*first, {"accuracy/top1": 50.0, "step": 4}])
+    write_log(
+        tmp_path, "2", [train(25, a=2.0), train(50, a=1.0), {"accuracy/top1": 60.0, "step": 2}]
+    )
+    write_log(tmp_path, "3", [{"accuracy/top1": 61.0, "step": 0}])  # a test alone
+    log = read_scalars(tmp_path)
+    assert [entry["loss"] for entry in log if "loss" in entry] == [9.0, 2.0, 1.0]
+    assert [e["accuracy/top1"] for e in log if "loss" not in e] == [61.0, 60.0]
+
+
 def test_lines_that_were_cut_off_are_left_out(tmp_path):
     write_log(tmp_path, "1", [train(20, a=3.0), train(40, a=2.0)])
     log = tmp_path / "1/vis_data/scalars.json"

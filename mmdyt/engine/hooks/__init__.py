@@ -2,6 +2,7 @@
 
 from mmdyt.engine.hooks.adapter_checkpoint_hook import AdapterCheckpointHook
 from mmdyt.engine.hooks.checkpoint_hook import CheckpointHook
+from mmdyt.engine.hooks.clip_visualization_hook import ClipVisualizationHook
 from mmdyt.engine.hooks.dispatch_stats_hook import DispatchStatsHook
 from mmdyt.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdyt.engine.hooks.image_visualization_hook import ImageVisualizationHook
@@ -13,6 +14,7 @@ from mmdyt.engine.hooks.tau_schedule_hook import TauScheduleHook
 __all__ = [
     "AdapterCheckpointHook",
     "CheckpointHook",
+    "ClipVisualizationHook",
     "DispatchStatsHook",
     "FiniteLossHook",
     "ImageVisualizationHook",

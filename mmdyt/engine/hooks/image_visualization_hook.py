@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from pathlib import Path
+
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmpretrain.engine.hooks import VisualizationHook
 
@@ -12,7 +15,8 @@ from mmdyt.registry import HOOKS
 class ImageVisualizationHook(VisualizationHook):
     """mmpretrain's ``VisualizationHook``, which draws what was loaded as BGR as RGB.
 
-    Of test-time augmentation it draws the first copy.
+    Of test-time augmentation it draws the first copy. Names begin with the number of
+    the sample, as folders of classes have files of the same names.
 
     Args:
         **kwargs: As ``VisualizationHook``.
@@ -27,4 +31,11 @@ class ImageVisualizationHook(VisualizationHook):
             model = model.module
         if model.data_preprocessor.to_rgb:
             images = [image.flip(0) for image in images]
-        super().after_test_iter(runner, batch_idx, dict(data_batch, inputs=images), outputs)
+        named = []
+        for place, output in enumerate(outputs):
+            index = batch_idx * runner.test_dataloader.batch_size + place
+            index = index * runner.world_size + runner.rank
+            name = Path(output.get("img_path", "image")).name
+            named.append(copy(output))
+            named[-1].set_field(f"{index:05d}_{name}", "img_path", field_type="metainfo")
+        super().after_test_iter(runner, batch_idx, dict(data_batch, inputs=images), named)
