@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmdyt.engine.adapter_checkpoint import save_adapter
+from mmdyt.fileio import save_safetensors
 from mmdyt.models.layers import PromptTokens
 from mmdyt.models.utils.prompt_pruning import (
     choose_prompts,
@@ -94,3 +97,33 @@ def test_wrong_masks_are_refused(tmp_path):
         prompt_importance(build(tiny_classifier(E2VPT, dyt=None)), [], 4)
     with pytest.raises(ValueError, match="the model has no prompts"):
         prompt_importance(nn.Linear(2, 2), [], 4)
+
+
+def test_a_file_that_says_nothing_of_prompts_is_named(tmp_path):
+    for name in ("none.safetensors", "other.safetensors"):
+        config = tiny_backbone(**E2VPT, keep=str(tmp_path / name))
+        told = "is not there" if name[0] == "n" else "is no file of tools/analysis_tools/prompt"
+        if name[0] == "o":
+            save_safetensors(tmp_path / name, dict(weight=torch.ones(1)), {})
+        with pytest.raises(ValueError, match=rf"backbone\.keep='.*{name}' {told}"):
+            build(config)
+
+
+def test_a_pruned_models_adapter_file_loads_with_the_kept_prompts_elsewhere(tmp_path):
+    """What is kept is in the weights; the path is only where it came from."""
+    kept = torch.tensor([True, False, True, True, False, True]), torch.ones(6, 4, dtype=torch.bool)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        save_kept_prompts(tmp_path / name / "kept.safetensors", *kept)
+    models = []
+    for name in ("here", "there"):
+        torch.manual_seed(0)  # one base
+        backbone = E2VPT | dict(keep=str(tmp_path / name / "kept.safetensors"))
+        models.append(build(tiny_classifier(backbone, dyt=None)))
+    for layer in models[0].backbone.layers:
+        torch.nn.init.normal_(layer.prompts.tokens)
+    save_adapter(models[0], tmp_path / "adapter.safetensors")
+    load_checkpoint(models[1], str(tmp_path / "adapter.safetensors"))
+    ours, theirs = (dict(model.backbone.named_parameters()) for model in models)
+    prompts = [name for name in ours if "prompts" in name]
+    assert prompts and all(torch.equal(ours[name], theirs[name]) for name in prompts)

@@ -11,6 +11,11 @@ from tests.conftest import REPO, build, tiny_backbone
 FOLDER = REPO / "configs/_base_/tuning"
 COUNTS = {
     "linear": 0,
+    "full": 85_798_656,  # ViT-B/16 at 224 px without its head
+    "bitfit": 102_912,  # biases: 12 x 11 x 768, of the patches and of the last norm
+    "ssf": 205_824,
+    "vpt_shallow": 38_400,
+    "vpt_deep": 460_800,
     "adaptformer": 1_189_632,
     "iconformer": 1_638_912,
     "adapter_x": 147_488,

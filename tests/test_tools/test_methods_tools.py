@@ -47,9 +47,14 @@ def test_sensitivity_writes_a_selection_a_budget_that_trains(digits_cfg, tmp_pat
     assert all(torch.equal(again.indices[name], first.indices[name]) for name in first.indices)
 
 
-def test_prompt_importance_writes_what_the_backbone_keeps(digits_cfg, tmp_path, run_main):
+@pytest.mark.parametrize("dispatch", [None, "mlp"])
+def test_prompt_importance_writes_what_the_backbone_keeps(digits_cfg, tmp_path, run_main, dispatch):
     prompts = dict(type="mmdyt.PromptedViT", num_prompts=5, kv_prompts=2)
-    config = plain(digits_cfg, tmp_path, **prompts)
+    dyt = digits_cfg.model.dyt
+    config = plain(digits_cfg, tmp_path, dispatch=dispatch, **prompts)
+    if dispatch:
+        digits_cfg.model.dyt = dyt
+        digits_cfg.dump(config)
     state = build_uninitialised(digits_cfg).state_dict()
     torch.save(dict(state_dict=state), tmp_path / "epoch_1.pth")
     out = tmp_path / "kept.safetensors"

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mmdyt.engine.cli import positive_int, tool
 from mmdyt.evaluation import build_uninitialised
+from mmdyt.models.utils import dispatched_layers
 from mmdyt.models.utils.prompt_pruning import choose_prompts, prompt_importance, save_kept_prompts
 
 
@@ -64,6 +65,8 @@ def main() -> None:
     model: Any = build_uninitialised(cfg)
     load_checkpoint(model, args.checkpoint, map_location="cpu")
     model.eval()
+    for layer in dispatched_layers(model):  # hard decisions, which have no gradient
+        layer.dispatcher.requires_grad_(False)
     losses = training_losses(model, cfg, args.batches, args.seed)
     scores = prompt_importance(model, losses, args.segments)
     tokens, segments = choose_prompts(*scores, args.drop_tokens, args.drop_segments)

@@ -12,7 +12,11 @@ from mmdyt.registry import MODELS
 
 
 class DAPTEncoderLayer(DyTEncoderLayer):
-    """A layer that puts one prompt behind the class token after it ran."""
+    """A layer that puts one prompt behind the class token after it ran.
+
+    Stochastic depth drops the MLP alone; in DAPT's released code it drops MLP and
+    adapter together.
+    """
 
     supported_variants = (None, "mlp")
     tfts: ScaleShift

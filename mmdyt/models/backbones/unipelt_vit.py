@@ -46,7 +46,7 @@ class UniPELTViT(PromptedViT):
 
     Raises:
         ValueError: If a value is outside its range, all four parts are off, or
-            ``dispatch`` takes tokens from attention.
+            ``dispatch`` takes tokens from attention, or ``kv_prompts`` is given.
         TypeError: With ``rel_pos_bias`` or ``window_size``.
     """
 
@@ -72,6 +72,11 @@ class UniPELTViT(PromptedViT):
             raise ValueError(
                 "every part of UniPELT is off: set backbone.lora_rank, backbone.prefix_length, "
                 "backbone.num_prompts or backbone.adapter, or take mmdyt.DyTViT"
+            )
+        if kwargs.get("kv_prompts"):
+            raise ValueError(
+                f"backbone.kv_prompts={kwargs['kv_prompts']} is E2VPT's, of mmdyt.PromptedViT: in "
+                "mmdyt.UniPELTViT backbone.prefix_length gives attention keys and values"
             )
         kwargs.setdefault("prompt_depth", "shallow")
         super().__init__(*args, num_prompts=num_prompts, adapter=adapter, **kwargs)

@@ -34,7 +34,8 @@ class PromptTokens(TunedModule):
     ) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.empty(1, num_prompts, embed_dims).uniform_(-bound, bound))
-        self.register_buffer("mask", mask)
+        # A copy: files hold no tensor of several layers twice.
+        self.register_buffer("mask", None if mask is None else mask.clone())
         self.position = position
         self.behind = position + (num_prompts if replace else 0)
 

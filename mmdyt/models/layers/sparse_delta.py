@@ -70,6 +70,8 @@ class LowRank(TunedModule):
 class OutputAdapter(TunedModule):
     """A bottleneck with GELU on some channels of a linear layer's output.
 
+    Without the dropout of 0.1 that SPT's released code has on its input.
+
     Args: as :class:`LowRank`, whose input and dropout it does not use.
     """
 

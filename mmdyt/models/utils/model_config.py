@@ -14,7 +14,8 @@ from torch import nn
 # Keys of training, of initialisation and of how a test runs: the model computes the same.
 INDIFFERENT = re.compile(
     r"(^|_)drop|^loss|^(init_cfg|pretrained|train_cfg|test_cfg|dyt|tuning|with_cp|tau|topk|cal_acc"
-    r"|frozen_stages|norm_eval|sampler|ignore_index|average_clips|requires_grad|type)$"
+    r"|frozen_stages|norm_eval|sampler|ignore_index|average_clips|requires_grad|type"
+    r"|selection|keep)$"  # paths of files whose content is in the weights
 )
 # What a preprocessor does to values; the rest is padding, batching and augmentation.
 NORMALISATION = ("mean", "std", "to_rgb", "bgr_to_rgb", "rgb_to_bgr", "format_shape")

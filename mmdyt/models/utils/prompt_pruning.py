@@ -13,6 +13,7 @@ from mmdyt.checks import check_number
 from mmdyt.fileio import save_safetensors
 from mmdyt.models.layers import PromptTokens
 
+FORMAT = "mmdyt-kept-prompts"
 LEAST_SEGMENTS = 4
 
 
@@ -90,7 +91,7 @@ def choose_prompts(
 
 def save_kept_prompts(file: str | Path, tokens: Tensor, segments: Tensor, **meta) -> None:
     """Write what :func:`choose_prompts` kept to a ``.safetensors`` file."""
-    save_safetensors(file, dict(tokens=tokens, segments=segments), meta)
+    save_safetensors(file, dict(tokens=tokens, segments=segments), dict(meta, format=FORMAT))
 
 
 def read_kept_prompts(file: str, num_prompts: int, channels: int) -> Tensor:
@@ -105,12 +106,19 @@ def read_kept_prompts(file: str, num_prompts: int, channels: int) -> Tensor:
         Zeros and ones, ``(P', C)``: only the kept prompts have a row.
 
     Raises:
-        ValueError: If the file is of another number of prompts or width, or
-            keeps nothing.
+        ValueError: If there is no such file, or it is of another number of prompts
+            or width, or keeps nothing.
     """
-    kept = CheckpointLoader.load_checkpoint(file, map_location="cpu", logger="silent")["state_dict"]
+    tool = "tools/analysis_tools/prompt_importance.py"
+    try:
+        loaded = CheckpointLoader.load_checkpoint(file, map_location="cpu", logger="silent")
+    except FileNotFoundError:
+        raise ValueError(f"backbone.keep={file!r} is not there: {tool} writes it") from None
+    if loaded.get("meta", {}).get("format") != FORMAT:
+        raise ValueError(f"backbone.keep={file!r} is no file of {tool}")
+    kept = loaded["state_dict"]
     tokens, segments = kept["tokens"].bool(), kept["segments"]
-    if len(tokens) != num_prompts or channels % segments.shape[1]:
+    if not len(tokens) == len(segments) == num_prompts or channels % segments.shape[1]:
         raise ValueError(
             f"backbone.keep={file!r} is of {len(tokens)} prompts with {segments.shape[1]} "
             f"segments, not of backbone.num_prompts={num_prompts} with {channels} channels"
