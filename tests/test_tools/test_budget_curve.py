@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from functools import partial
 
 import pytest
@@ -11,7 +12,8 @@ from mmengine.runner import Runner
 import mmdyt
 from mmdyt.engine.budgets import merge_counts
 from mmdyt.fileio import load_from_safetensors
-from tests.conftest import build
+from mmdyt.models.layers.decisions import TopTokens
+from tests.conftest import REPO, build
 from tools.analysis_tools import budget_curve
 from tools.analysis_tools.budget_curve import main
 from tools.test import main as run_test
@@ -77,6 +79,23 @@ def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
     }.items():
         with pytest.raises(SystemExit, match=message):
             run_main(main, tmp_path / "config.py", adapter, "--points", 2, *options)
+
+
+def test_the_snippets_of_the_page(run, tmp_path, run_main, monkeypatch):
+    """Python's, in one place one after the other, as a reader of docs/budgets.md runs them."""
+    (tmp_path / "work_dirs").mkdir()
+    run.rename(tmp_path / "work_dirs/my_run")
+    adapter = tmp_path / "work_dirs/my_run/adapter.safetensors"
+    run_main(main, tmp_path / "config.py", adapter, "--points", 9)
+    monkeypatch.chdir(tmp_path)
+    text = (REPO / "docs/budgets.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found: dict = {}
+    for block in blocks[:2]:  # the third one runs a file of ONNX: test_export.py
+        exec(block, found)
+    assert len(blocks) == 3 and found["point"]["rate"] == pytest.approx(0.4)
+    layer = found["model"].backbone.layers[0]
+    assert isinstance(layer.fixed_decisions["mlp"], TopTokens)
 
 
 def test_averaged_weights_are_measured_as_they_are_tested(digits_cfg, tmp_path, run_main):
