@@ -133,7 +133,7 @@ def predict(infer: Any, path: Path, picture: Path) -> dict[str, Any]:
     if "pred_sem_seg" in result:
         mask = result["pred_sem_seg"]
         with atomic_path(picture.with_suffix(".mask.png")) as file:
-            colours = palette or default_palette(len(classes) if classes else int(mask.max()) + 1)
+            colours = palette or default_palette(max(len(classes or ()), int(mask.max()) + 1))
             info = PngInfo()
             info.add_text("Software", MARK)
             Image.fromarray(colour_mask(mask, colours)).save(file, pnginfo=info)

@@ -8,7 +8,6 @@ from typing import Any
 from mmdyt.datasets.preflight import Problem
 
 MIN_SIDE = 1.0  # pixels; mmdetection drops boxes below it
-DROPPED = ("zero-area", "ignored")  # by mmdetection, in training
 
 
 def wrong_references(content: dict[str, Any], classes: Sequence[str]) -> list[Problem]:
@@ -67,12 +66,20 @@ def odd_boxes(content: dict[str, Any]) -> list[Problem]:
     found = []
     for ann in content.get("annotations", []):
         image = images[ann["image_id"]]
-        oddities = list(_oddities(ann, image["width"], image["height"]))
-        found += [Problem(image["file_name"], kind, detail) for kind, detail in oddities]
-        if not any(kind in DROPPED for kind, _ in oddities):
+        size = image["width"], image["height"]
+        for kind, detail in _oddities(ann, *size):
+            found.append(Problem(image["file_name"], kind, detail))
+        if _trains(ann, *size):
             empty.pop(ann["image_id"], None)
     without = (Problem(images[key]["file_name"], "no objects", "has no objects") for key in empty)
     return found + list(without)
+
+
+def _trains(ann: dict[str, Any], width: int, height: int) -> bool:
+    """Whether mmdetection trains on a box."""
+    left, top, wide, high = ann["bbox"]
+    inside = min(left + wide, width) > max(left, 0) and min(top + high, height) > max(top, 0)
+    return inside and min(wide, high) >= MIN_SIDE and ann["area"] > 0 and not ann.get("ignore")
 
 
 def _oddities(ann: dict[str, Any], width: int, height: int) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,11 @@ def _short_edge(resize: Mapping[str, Any], keeps_ratio: bool) -> int | None:
     scale = resize.get("scale")
     if isinstance(scale, int):
         return scale if str(resize["type"]).endswith("ResizeEdge") else None
-    if scale is not None and -1 in scale:  # mmaction2's: the other one is the short edge
+    if not isinstance(scale, Sequence) or min(scale) == max(scale):
+        return None
+    if -1 in scale:  # mmaction2's: the other one is the short edge
         return max(scale)
-    return min(scale) if scale is not None and resize.get("keep_ratio", keeps_ratio) else None
+    return min(scale) if resize.get("keep_ratio", keeps_ratio) else None
 
 
 def write_onnx(

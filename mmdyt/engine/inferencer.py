@@ -58,7 +58,9 @@ class BaseDyTInferencer(ABC):
         self.account = CostAccount(self.model)
         # The hosts look for these by their bare names.
         steps = [
-            dict(step, type=name) if (name := step["type"].rpartition(".")[2]) in LOADERS else step
+            dict(step, type=name)
+            if (name := str(step["type"]).rpartition(".")[2]) in LOADERS
+            else step
             for step in test_pipeline
         ]
         loader = dict(dataset=dict(pipeline=steps))
@@ -198,9 +200,12 @@ def _as_input(one: Any, loads_images: bool) -> str | NDArray:
         return fspath(one)
     if loads_images and isinstance(one, Image):
         try:
-            if one.mode.startswith("I"):  # 16 bits: Pillow would cut them off at 255
-                one = fromarray((np.asarray(one) // 256).clip(0, 255).astype(np.uint8))
-            picture = exif_transpose(one).convert("RGB")
+            picture = exif_transpose(one)
+            if picture.mode.startswith("I"):  # Pillow would cut 16 bits off at 255
+                deep = np.asarray(picture)
+                shift = 8 if picture.mode != "I" or deep.max() > 255 else 0
+                picture = fromarray((deep >> shift).clip(0, 255).astype(np.uint8))
+            picture = picture.convert("RGB")
         except Exception as error:  # Pillow decodes late, and raises whatever its plugins do
             name = getattr(one, "filename", "") or "an image of PIL"
             raise UnreadableInputError(f"{name}: {describe(error)}") from error

@@ -124,7 +124,7 @@ class DyTDetectorMixin(CompleteModelMixin):
         samples = [DetDataSample(metainfo=shape) for _ in batch_inputs]
         model: Any = self
         test_cfg = getattr(model, "test_cfg", None) or {}
-        if "rpn" not in test_cfg or not hasattr(model, "roi_head"):
+        if not test_cfg.get("rpn") or not hasattr(model, "roi_head"):
             return host._forward(batch_inputs, samples)
         features = model.extract_feat(batch_inputs)
         dense = model.rpn_head(features)
@@ -134,7 +134,8 @@ class DyTDetectorMixin(CompleteModelMixin):
             return [box.expand(count, 4) for _ in samples]
 
         proposals = regions(test_cfg["rpn"].max_per_img)
-        if not _samples_once(model.roi_head):
+        plain = StandardRoIHead.forward, CascadeRoIHead.forward
+        if not _samples_once(model.roi_head) or type(model.roi_head).forward not in plain:
             instances = [InstanceData(bboxes=each) for each in proposals]
             return dense, model.roi_head(features, instances, samples)
         masked = regions(test_cfg["rcnn"].max_per_img)

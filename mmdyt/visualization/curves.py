@@ -49,13 +49,11 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
             elif "epoch" not in last:  # mmengine may have counted epochs in a run that has none
                 entry["step"] = max(entry["step"], last.get("step", 0))
             own["loss" in entry, entry["step"]] = entry
-        first = {kind: min((step for k, step in own if k == kind), default=None) for kind, _ in own}
-        trained = True in first
-        entries = {
-            (kind, step): entry
-            for (kind, step), entry in entries.items()
-            if not trained or kind not in first or step < first[kind]
-        } | own
+        trained = [own[key] for key in sorted(own) if key[0]]
+        if trained:  # from here on, in iterations and, for tests, in epochs
+            ends = {True: trained[0]["step"], False: trained[0].get("epoch", trained[0]["step"])}
+            entries = {key: entry for key, entry in entries.items() if key[1] < ends[key[0]]}
+        entries |= own
     return [entries[key] for key in sorted(entries)]
 
 

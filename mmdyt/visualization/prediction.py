@@ -89,7 +89,7 @@ def _draw_grid(
     axes[0].set_title("input", fontsize=9)
     if segmented:
         mask = result["pred_sem_seg"]
-        count = len(classes) if classes else int(mask.max()) + 1
+        count = max(len(classes or ()), int(mask.max()) + 1)
         _draw_segmentation(figure, axes[1], mask, classes, palette or default_palette(count))
     for axis, (layer, masks) in zip(axes[1 + segmented :], result["token_maps"].items()):
         draw_token_map(axis, image, masks[0])

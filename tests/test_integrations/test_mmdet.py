@@ -350,7 +350,7 @@ def test_odd_boxes_are_named_in_the_log_and_left_to_the_host(tmp_path, caplog):
     dataset = DATASETS.build(data_set(write_coco(tmp_path, change)))
     MMLogger.get_current_instance().removeHandler(caplog.handler)
     text = caplog.text
-    assert "1 zero-area, 1 outside, 1 no objects" in text
+    assert "1 zero-area, 1 outside, 3 no objects" in text
     assert "1.png" in text and "2.png" in text and "0.png: has no objects" in text
     assert [len(dataset[i]["data_samples"].gt_instances) for i in range(4)] == [0, 0, 0, 1]
 

@@ -36,6 +36,7 @@ from mmdyt.engine.budgets import (
 )
 from mmdyt.engine.cli import positive_int, require_writable, tool
 from mmdyt.engine.config_keys import load_config
+from mmdyt.engine.run_checks import require_checkpoint
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization import draw_budget_curve
 
@@ -131,6 +132,7 @@ def main() -> None:
     """Measure, keep, draw."""
     args = parse_args()
     logging.disable(logging.INFO)
+    require_checkpoint(args.checkpoint, "CHECKPOINT")
     require_writable(args.out / FILE, "--out")
     cfg = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:

@@ -223,6 +223,7 @@ def main() -> None:
         clear = clear_decisions(model, part)
         compared += int(clear.sum())
         verify(forms, part, clear)
+    verify(forms, images[:1], clear_decisions(model, images[:1]))
     table = Table(
         title=f"{args.out}: equal logits on {compared} of {len(images)} images (no tie with what "
         f"decides); idle branches: {sorted(idle) or 'none'}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor
 
 from mmdyt.fileio import atomic_path
@@ -29,19 +28,30 @@ class ClipVisualizationHook(Hook):
 
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
+        self.seen = 0
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """Count from 0."""
+        self.seen = 0
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: dict, outputs: list) -> None:
         """Draw the samples of a batch."""
-        loader, model = runner.test_dataloader, runner.model
-        while is_model_wrapper(model):
-            model = model.module
-        classes = loader.dataset.metainfo.get("classes")
-        for place, (clip, sample) in enumerate(zip(data_batch["inputs"], outputs)):
-            index = (batch_idx * loader.batch_size + place) * runner.world_size + runner.rank
+        dataset = runner.test_dataloader.dataset
+        classes = dataset.metainfo.get("classes")
+        for clip, sample in zip(data_batch["inputs"], outputs):
+            index = self.seen * runner.world_size + runner.rank
+            self.seen += 1
             frames: Tensor = clip[:NUM_FRAMES].permute(0, 2, 3, 1)  # (T, 3, H, W) -> (T, H, W, 3)
-            truth, said = (int(label) for label in (sample.gt_label, sample.pred_label))
-            names = [str(label) if classes is None else classes[label] for label in (truth, said)]
+            names = [_names(label, classes) for label in (sample.gt_label, sample.pred_label)]
             figure = draw_strip(frames.cpu().numpy(), {}, f"is {names[0]}, said {names[1]}")
-            stem = Path(sample.get("filename", "clip")).stem
+            stem = Path(dataset.get_data_info(index).get("filename", "clip")).stem
             with atomic_path(self.out_dir / f"{index:05d}_{stem}.png") as path:
                 figure.savefig(path, dpi=100)
+
+
+def _names(label: Tensor, classes: list[str] | None) -> str:
+    """Name one label, or those that are set in ``(K,)``."""
+    numbers = label.flatten().tolist()
+    if len(numbers) > 1:
+        numbers = [number for number, is_set in enumerate(numbers) if is_set]
+    return ", ".join(str(number) if classes is None else classes[number] for number in numbers)

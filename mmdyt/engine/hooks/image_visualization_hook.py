@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from pathlib import Path
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -22,6 +21,12 @@ class ImageVisualizationHook(VisualizationHook):
         **kwargs: As ``VisualizationHook``.
     """
 
+    seen = 0
+
+    def before_test_epoch(self, runner) -> None:
+        """Count samples from 0."""
+        self.seen = 0
+
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs) -> None:
         """Draw the samples of a batch."""
         images, model = data_batch["inputs"], runner.model
@@ -32,10 +37,11 @@ class ImageVisualizationHook(VisualizationHook):
         if model.data_preprocessor.to_rgb:
             images = [image.flip(0) for image in images]
         named = []
-        for place, output in enumerate(outputs):
-            index = batch_idx * runner.test_dataloader.batch_size + place
-            index = index * runner.world_size + runner.rank
-            name = Path(output.get("img_path", "image")).name
-            named.append(copy(output))
-            named[-1].set_field(f"{index:05d}_{name}", "img_path", field_type="metainfo")
+        for output in outputs:
+            index = self.seen * runner.world_size + runner.rank
+            self.seen += 1
+            sample = output.new()
+            name = Path(sample.pop("img_path", "image")).name
+            sample.set_metainfo(dict(img_path=f"{index:05d}_{name}"))
+            named.append(sample)
         super().after_test_iter(runner, batch_idx, dict(data_batch, inputs=images), named)
