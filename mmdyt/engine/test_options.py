@@ -61,14 +61,9 @@ def use_tta(cfg: Config) -> None:
     """
     scope = cfg.get("default_scope", "mmpretrain")
     if ("tta_model" not in cfg or "tta_pipeline" not in cfg) and scope not in TTA_MODELS:
-        raise ValueError(
-            f"--tta needs tta_model and tta_pipeline in a config of {scope}"
-            + (
-                " (of a video, num_clips and ThreeCrop of the test pipeline set the views)"
-                if scope == "mmaction"
-                else ""
-            )
-        )
+        views = " (of a video, num_clips and ThreeCrop of the test pipeline set the views)"
+        hint = views if scope == "mmaction" else ""
+        raise ValueError(f"--tta needs tta_model and tta_pipeline in a config of {scope}{hint}")
     dataset = cfg.test_dataloader.dataset
     wrapper = cfg.get("tta_model") or dict(type=TTA_MODELS[scope])
     dataset.pipeline = cfg.get("tta_pipeline") or _mirrored(dataset.pipeline)

@@ -13,7 +13,8 @@ from pathlib import Path
 from mmdyt.engine.cli import tool
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
-from projects.photo_study.collect import RECORDS, gather, read_records
+from projects.photo_study.collect import RECORDS
+from projects.study.records import gather, read_records
 from projects.study.study import mean_accuracies
 
 HERE = Path("projects/photo_study")

@@ -8,9 +8,6 @@ CIFAR-10's images have no licence and get no picture.
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +17,12 @@ from PIL import Image
 
 import mmdyt
 from mmdyt.engine.cli import tool
-from mmdyt.engine.run_spec import SuiteRun, fingerprint
+from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
 from projects.study.pictures import draw_masks
-from projects.study.study import Record
+from projects.study.records import write_records
 
 HERE = Path("projects/photo_study")
 FOLDER = HERE / "results"
@@ -77,39 +74,6 @@ def token_masks(run: SuiteRun, images: NDArray) -> NDArray:
     with collect_dispatch(model) as records:
         model(normalised(images))
     return np.stack([record.mask[:, record.num_prefix :].numpy() for record in records])
-
-
-def read_records(path: Path) -> dict[str, list[Record]]:
-    """Read records by suite."""
-    return json.loads(gzip.decompress(path.read_bytes()))
-
-
-def gather(suite: Suite, known: Sequence[Record]) -> list[Record]:
-    """Take the records of all finished runs; of runs that are not here, the known ones.
-
-    Args:
-        suite: The suite, with the folder of its runs.
-        known: Records of other machines or days; those of other configs are left out.
-
-    Returns:
-        The records, in the order of the suite.
-    """
-    by_run = {(r["task"], r["method"], r["seed"], r["fingerprint"]): r for r in known}
-    found = []
-    for run in suite.runs():
-        wanted = run.task, run.method, run.seed, fingerprint(run.config())
-        record = run.record() if run.status() == "done" else by_run.get(wanted)
-        found += [record] if record else []
-    return found
-
-
-def write_records(suites: dict[str, Suite], path: Path) -> dict[str, int]:
-    """Add the finished runs to a file of records; returns how many it has by suite."""
-    known = read_records(path) if path.exists() else {}
-    records = {name: gather(suite, known.get(name, [])) for name, suite in suites.items()}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(gzip.compress(json.dumps(records, sort_keys=True).encode(), mtime=0))
-    return {name: len(each) for name, each in records.items()}
 
 
 @tool

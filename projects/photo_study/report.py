@@ -18,8 +18,9 @@ from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
-from projects.photo_study.collect import FOLDER, HERE, PICTURED, RECORDS, SUITES, read_records
+from projects.photo_study.collect import FOLDER, HERE, PICTURED, RECORDS, SUITES
 from projects.study.intervals import judge
+from projects.study.records import read_records
 from projects.study.study import Record, Study, rates, saved_mflops
 from projects.study.tables import (
     claims_table,

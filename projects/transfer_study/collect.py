@@ -1,14 +1,13 @@
 """Gather what the report needs from the finished sweeps of the transfer study.
 
-Writes ``records.json.gz`` and ``pictures.npz``;
+Adds to the committed ``records.json.gz``, of which it keeps what still fits the suites, and
+writes ``pictures.npz``;
 ``python -m projects.transfer_study.report`` renders them.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,11 @@ from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.utils import collect_dispatch
+from projects.study.records import write_records
 
 HERE = Path("projects/transfer_study")
 FOLDER = HERE / "results"
+RECORDS = FOLDER / "records.json.gz"
 SAMPLES = 10
 MAPPED = {"location": "dyt", "count": "dyt"}  # whose token maps are drawn
 
@@ -71,12 +72,7 @@ def main() -> None:
         "study": Suite.fromfile(HERE / "configs/suites/transfer_study.py", args.out),
         "lr": Suite.fromfile(HERE / "configs/suites/transfer_study_lr.py", args.lr_out),
     }
-    records = {
-        name: [run.record() for run in suite.runs() if run.status() == "done"]
-        for name, suite in suites.items()
-    }
-    with atomic_path(FOLDER / "records.json.gz") as path:
-        path.write_bytes(gzip.compress(json.dumps(records, sort_keys=True).encode(), mtime=0))
+    print(write_records(suites, RECORDS), "records in", RECORDS)
 
     arrays = {}
     for name, task in suites["study"].tasks.items():
@@ -87,7 +83,6 @@ def main() -> None:
         arrays[f"{name}_masks"] = token_masks(run, arrays[f"{name}_images"])
     with atomic_path(FOLDER / "pictures.npz") as path:
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-    print({name: len(each) for name, each in records.items()}, "records in", FOLDER)
 
 
 if __name__ == "__main__":

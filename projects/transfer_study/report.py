@@ -6,8 +6,6 @@ is in ``page.txt``.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from mmdyt.fileio import atomic_path, load_from_safetensors
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.study.intervals import judge
 from projects.study.pictures import draw_masks
+from projects.study.records import read_records
 from projects.study.study import Record, Study, rates, saved_mflops
 from projects.study.tables import (
     claims_table,
@@ -118,7 +117,7 @@ def draw(study: Study) -> dict[str, Figure]:
 
 def main() -> None:
     """Write the page and the figures."""
-    records = json.loads(gzip.decompress((FOLDER / "records.json.gz").read_bytes()))
+    records = read_records(FOLDER / "records.json.gz")
     study = Study(Suite.fromfile(SUITE), records["study"])
     for name, figure in draw(study).items():
         with atomic_path(FOLDER / name) as path:

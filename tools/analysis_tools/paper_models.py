@@ -35,6 +35,7 @@ def moe(num_experts: int) -> dict:
 
 
 VIDEO = "configs/video/kinetics400/dyt_vit-b16_8xb16-12e_kinetics400.py"
+SEGMENTATION = "configs/segmentation/ade20k/upernet_dyt-vit-b16_8xb2-160k_ade20k-512x512.py"
 
 
 def vit(arch: str, dispatch: str | None, adapter: dict | None) -> dict:
@@ -59,27 +60,9 @@ def video(dispatch: str | None, adapter: dict | None) -> tuple[str, dict]:
     return VIDEO, dict(model=dict(backbone=backbone))
 
 
-def upernet(dispatch: str | None, adapter: dict | None) -> dict:
+def upernet(dispatch: str | None, adapter: dict | None) -> tuple[str, dict]:
     """ViT-B/16 with UPerNet at 512 px, as on ADE20K."""
-    backbone = vit("base", dispatch, adapter)
-    backbone |= dict(img_size=512, out_type="featmap", out_indices=[3, 5, 7, 11])
-    return dict(
-        type="mmseg.EncoderDecoder",
-        backbone=backbone,
-        neck=dict(type="mmseg.Feature2Pyramid", embed_dim=768, rescales=[4, 2, 1, 0.5]),
-        decode_head=dict(
-            type="mmseg.UPerHead",
-            in_channels=[768] * 4,
-            in_index=[0, 1, 2, 3],
-            pool_scales=(1, 2, 3, 6),
-            channels=768,
-            num_classes=150,
-            norm_cfg=dict(type="BN"),
-            align_corners=False,
-            loss_decode=dict(type="mmseg.CrossEntropyLoss", avg_non_ignore=True),
-        ),
-        test_cfg=dict(mode="whole"),
-    )
+    return SEGMENTATION, dict(model=dict(backbone=dict(dispatch=dispatch, adapter=adapter)))
 
 
 # Rows of one config stand together: they share a model.

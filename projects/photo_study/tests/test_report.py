@@ -12,9 +12,10 @@ from mmdyt.engine.suite import Suite
 from projects.photo_study import choose_rates
 from projects.photo_study.choose_rates import best_rate
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
-from projects.photo_study.collect import PICTURED, RECORDS, SUITES, read_records, write_records
+from projects.photo_study.collect import PICTURED, RECORDS, SUITES
 from projects.photo_study.report import PAGE, draw, read_speed, render_page
 from projects.study.intervals import judge
+from projects.study.records import read_records, write_records
 from projects.study.study import Study, mean_accuracies
 from projects.study.tables import results_table
 

@@ -1,7 +1,5 @@
 """The transfer study's page says what its records say, and nothing else."""
 
-import gzip
-import json
 import re
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from mmdyt.engine.run_spec import fingerprint
 from mmdyt.engine.suite import Suite
 from projects.study.intervals import judge
+from projects.study.records import read_records
 from projects.study.study import Study, front_minus_back
 from projects.study.tables import coverage, results_table
 from projects.transfer_study.claims import CLAIMS
@@ -18,7 +17,7 @@ from projects.transfer_study.report import FOLDER, PAGE, SUITE, draw, render_pag
 
 @pytest.fixture(scope="module")
 def records():
-    return json.loads(gzip.decompress((FOLDER / "records.json.gz").read_bytes()))
+    return read_records(FOLDER / "records.json.gz")
 
 
 @pytest.fixture(scope="module")
