@@ -114,17 +114,18 @@ def test_the_notebook_runs_from_any_folder(tmp_path, monkeypatch):
     assert "image/png" in maps
 
 
-def test_the_configs_of_the_config_guide_resolve(tmp_path):
-    leaves = [block for block in blocks("config_guide.md") if "_base_" in block]
-    assert len(leaves) == 2
+def test_the_configs_of_the_pages_resolve(tmp_path):
+    pages = ("config_guide.md", "configs.md", "methods.md")
+    leaves = [block for page in pages for block in blocks(page) if "_base_ =" in block]
+    assert len(leaves) == 4
     for number, leaf in enumerate(leaves):
         path = tmp_path / f"leaf{number}.py"
-        path.write_text(re.sub(r'"(?:\.\./)+(configs/)?', f'"{REPO}/configs/', leaf))
+        path.write_text(re.sub(r'"(?:(?:\.\./)+(?:configs/)?|configs/)', f'"{REPO}/configs/', leaf))
         model = Config.fromfile(path).model
         model.backbone.update(arch="deit-tiny", init_cfg=None)
         model.head.in_channels = 192
         layer = build(model).backbone.layers[0]
-        assert set(layer.dispatcher) == ({"mlp"}, {"attn"})[number]
+        assert set(layer.dispatcher) == ({"mlp"}, {"attn"}, {"mlp"}, {"mlp"})[number]
 
 
 def test_the_code_of_the_python_page_runs(zoo, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Dynamic Tuning in mmdetection: every family of detectors, losses, data, figures."""
 
 import json
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_every_family_trains_predicts_and_counts(family):
     assert flops.shape == (2,) and (flops <= account.dense_flops(inputs) * 1.01).all()
     parts = account.complete(inputs).by_module
     assert parts["backbone"] > 0 and parts["neck"] > 0
+
+
+def test_the_class_of_the_page_is_a_detector():
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (CONFIGS.parent / "docs/detection.md").read_text(), re.S | re.M
+    )
+    found: dict = {}
+    exec(block, found)
+    assert MODELS.get("mmdyt.DyTRetinaNet") is found["DyTRetinaNet"]
+    assert issubclass(found["DyTRetinaNet"], (DyTDetectorMixin, hosts.RetinaNet))
 
 
 # --- Losses ---------------------------------------------------------------------------------
