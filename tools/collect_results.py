@@ -33,6 +33,7 @@ from mmdyt.evaluation.summary import (
     task_mean,
 )
 from mmdyt.fileio import atomic_path
+from mmdyt.models.algorithms import DyTObjective
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 
 PAGE = """<!DOCTYPE html>
@@ -187,7 +188,8 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
         if by_layer:
             rates[title[name]] = by_layer
             options = suite.methods[name].get("cfg_options", {})
-            targets[title[name]] = options.get("model.dyt.target_rate", 0.5)
+            target = options.get("model.dyt.target_rate", DyTObjective.target_rate)
+            targets[title[name]] = DyTObjective(target).middle
     figures = []
     if points:
         kinds = {name: "with dispatch" if name in rates else "without" for name in points}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, TypeAlias
 
@@ -39,7 +40,7 @@ def dynamic_tuning(
     model: Source,
     num_classes: int | None = None,
     dispatch: str | None = "mlp",
-    target_rate: float = 0.5,
+    target_rate: float | Sequence[float] = 0.5,
     *,
     adapter: dict | Literal["auto"] | None = "auto",
     dispatcher: dict | Literal["auto"] | None = "auto",
@@ -72,7 +73,8 @@ def dynamic_tuning(
         dispatch: Dispatched branch: ``'mlp'``, ``'attn'``, ``'attn_mlp'``,
             ``'layer'`` or ``None`` (adapters alone); Swin has ``'mlp'`` and
             ``None``. Defaults to ``'mlp'``.
-        target_rate: Wanted share of active tokens, in (0, 1]. Defaults to 0.5.
+        target_rate: Wanted share of active tokens, in (0, 1], or a range of it, as
+            ``(0.3, 0.9)``. Defaults to 0.5.
         adapter: Config of the adapters, ``None`` for none. Defaults to ``'auto'``:
             those of a source that has some, ``mmdyt.BottleneckAdapter`` otherwise.
         dispatcher: Config of the dispatchers. Defaults to ``'auto'``: those of a

@@ -94,6 +94,9 @@ def set_budget(
 def set_shift(model: nn.Module, shift: float) -> None:
     """Add a number to the logits of all dispatchers in inference.
 
+    Dispatchers of a model that was trained for a range of rates have learned how far
+    each moves (``TokenDispatcher.spread``); those of others move alike.
+
     Args:
         model: A model with token dispatchers.
         shift: The number; 0 is the model as it was trained.
@@ -103,7 +106,8 @@ def set_shift(model: nn.Module, shift: float) -> None:
     """
     for _, layer, branch in _settable(model):
         layer.fixed_rules.pop(branch, None)
-        layer.fixed_decisions[branch] = ShiftedThreshold(shift)
+        spread = getattr(layer.dispatcher[branch], "spread", 1.0)
+        layer.fixed_decisions[branch] = ShiftedThreshold(spread * shift)
 
 
 def clear_budget(model: nn.Module) -> None:
