@@ -188,7 +188,7 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
         if by_layer:
             rates[title[name]] = by_layer
             options = suite.methods[name].get("cfg_options", {})
-            target = options.get("model.dyt.target_rate", DyTObjective.target_rate)
+            target = options.get("model.dyt.target_rate", 0.5)
             targets[title[name]] = DyTObjective(target).middle
     figures = []
     if points:

@@ -237,6 +237,9 @@ def _copy_weights(source: nn.Module, target: nn.Module, keep_head: bool) -> None
     if not keep_head:
         own = {name: value for name, value in target.state_dict().items() if _of_head(name)}
         state = {name: value for name, value in state.items() if not _of_head(name)} | own
+    own = target.state_dict()
+    # What a range of rates taught says nothing of a single one.
+    state = {key: value for key, value in state.items() if key in own or "log_spread" not in key}
     try:
         target.load_state_dict(state, strict=False)  # load hooks refuse what is missing
     except ValueError as error:

@@ -132,7 +132,7 @@ def _figures(
         if (found := [r for run in members if (r := layer_rates(dict(metrics=run.metrics)))])
     }
     targets = {
-        name: DyTObjective().updated(run.config.model.get("dyt")).middle
+        name: DyTObjective(run.config.model.get("dyt", {}).get("target_rate", 0.5)).middle
         for name, (run, *_) in by_method.items()
         if name in rates and "dyt" in run.config.model
     }

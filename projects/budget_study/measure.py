@@ -64,7 +64,7 @@ def target_rate(run: SuiteRun) -> float | list[float]:
     Raises:
         ValueError: If its config names none.
     """
-    dyt = run.config().model.get("dyt", {})
+    dyt = run.config().model.get("dyt") or {}
     if "target_rate" not in dyt:
         raise ValueError(f"{run.name}: the config has no model.dyt.target_rate")
     low, high = DyTObjective().updated(dyt).ends

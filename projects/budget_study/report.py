@@ -109,7 +109,8 @@ def render(studies: dict[str, dict[str, Any]]) -> str:
         "Written by `python -m projects.budget_study.report` from `results/`, which "
         "`projects/budget_study/measure.py` measured. Test accuracy in %, mean ± standard "
         "deviation over the seeds; differences are taken seed by seed. *Rate* is the mean measured "
-        "on the test images, with the largest deviation from the asked one. *Within*: at most "
+        "on the test images, with the largest deviation from the asked one, or from that of the "
+        "other model where its rate is asked for. *Within*: at most "
         f"{WITHIN_POINTS:g} point less than the models that were trained for the rate, and every "
         f"rate within {WITHIN_RATE:g}. Models are calibrated on the images of the list that is "
         "named and tested on others; calibration looks at rates, not at labels.",

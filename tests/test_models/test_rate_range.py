@@ -18,9 +18,9 @@ from tests.test_models.helpers import spread_dispatch
 RANGE = (0.3, 0.9)
 
 
-def ranged(**dispatcher):
+def ranged(kind: str = "TokenDispatcher", **backbone):
     """A classifier that trains for a range, with decisions that differ."""
-    backbone = dict(dispatcher=dict(type="mmdyt.TokenDispatcher") | dispatcher)
+    backbone["dispatcher"] = dict(type=f"mmdyt.{kind}")
     model = build(tiny_classifier(backbone, dyt=dict(target_rate=RANGE)))
     spread_dispatch(model)
     return model.train()
@@ -55,7 +55,7 @@ def test_a_fixed_rate_draws_nothing():
 
 @pytest.mark.parametrize("kind", [TokenDispatcher, SampleDispatcher])
 def test_logits_of_training_move_by_the_spread_of_their_dispatcher(kind):
-    model = ranged(type=f"mmdyt.{kind.__name__}")
+    model = ranged(kind.__name__)
     dispatchers = [layer.dispatcher["mlp"] for layer in dispatched_layers(model)]
     x = torch.randn(2, 5, dispatchers[0].proj.in_features)
     plain = [each(x)[1] for each in dispatchers]
@@ -95,6 +95,25 @@ def test_spreads_train_and_set_the_budgets_shift(tmp_path):
     for record, dispatcher in zip(records, (first, second)):
         active = record.logits + 0.5 * dispatcher.spread >= 0
         assert torch.equal(record.mask[:, 1:], active[:, 1:])
+
+
+def test_a_range_loads_into_a_range_alone(tmp_path):
+    """A training may begin at dispatchers of one rate, whose spreads are 1."""
+    base = dict(type="Pretrained", checkpoint=str(tmp_path / "base.pth"))
+    torch.save(build(tiny_classifier()).backbone.state_dict(), tmp_path / "base.pth")
+    fixed, model = build(tiny_classifier(dict(init_cfg=base))), ranged(init_cfg=base)
+    for each in (fixed, model):
+        each.init_weights()
+    with torch.no_grad():
+        model.backbone.layers[0].dispatcher["mlp"].log_spread.fill_(0.5)
+    mmdyt.save_adapter(model, tmp_path / "adapter.safetensors")
+    again = mmdyt.load_adapter(tmp_path / "adapter.safetensors")
+    spreads = [layer.dispatcher["mlp"].log_spread.item() for layer in dispatched_layers(again)]
+    assert spreads == [0.5, 0.0, 0.0] and again.objective.target_rate == RANGE
+    model.load_state_dict(fixed.state_dict())
+    assert [layer.dispatcher["mlp"].spread for layer in dispatched_layers(model)] == [1.0] * 3
+    with pytest.raises(ValueError, match=r"range of rates.*log_spread.*model\.dyt\.target_rate"):
+        fixed.load_state_dict(model.state_dict())
 
 
 def test_a_range_may_come_from_json():

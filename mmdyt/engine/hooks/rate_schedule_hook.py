@@ -14,6 +14,7 @@ from torch import nn
 from mmdyt.checks import check_number
 from mmdyt.models.dispatchers import TokenDispatcher
 from mmdyt.models.utils import dispatched_layers
+from mmdyt.models.utils.rate_range import logit_offset
 from mmdyt.ops import logit
 from mmdyt.registry import HOOKS
 
@@ -106,9 +107,9 @@ class RateScheduleHook(Hook):
         assert outputs is not None
         rate = outputs["activation_rate"].detach().clone()
         all_reduce(rate, op="mean")
-        target = self._opening(float(outputs["target_rate"]))
-        missing = self.gain * (target - self._opening(float(rate)))
-        offset = target - self._opening(_unwrapped(runner.model).objective.middle)
+        target = float(outputs["target_rate"])
+        missing = self.gain * (self._opening(target) - self._opening(float(rate)))
+        offset = logit_offset(target, self._middle(runner, runner.iter))
         with torch.no_grad():
             for dispatcher in self.dispatchers:
                 part = offset * dispatcher.spread  # the slope of the logits in log_spread

@@ -62,7 +62,8 @@ class CompleteModelMixin:
             a loss in training discards it.
 
     Raises:
-        ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's.
+        ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's,
+            or ``dyt`` is wrong, or a range of rates for dispatchers that cannot follow it.
     """
 
     logits_module = "head"

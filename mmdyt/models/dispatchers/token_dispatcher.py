@@ -20,7 +20,8 @@ class TokenDispatcher(BaseModule):
 
     In a training for a range of rates (:meth:`follow_rates`) every step has a rate of
     its own: ``exp(log_spread) * offset`` is added to the logits, ``offset`` the same number
-    for all dispatchers of a model, the larger the more tokens, ``log_spread`` learned.
+    for all dispatchers of a model, the larger the more tokens, ``log_spread`` learned. A
+    subclass with a ``forward`` of its own takes its logits from :meth:`logits`.
 
     Args:
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
@@ -66,12 +67,19 @@ class TokenDispatcher(BaseModule):
 
     def follow_rates(self) -> None:
         """Let training offset the logits, by a spread that is learned; it starts at 1."""
-        self.log_spread = nn.Parameter(torch.zeros_like(self.proj.bias[0]))
+        self.log_spread = nn.Parameter(torch.zeros_like(self.proj.bias))  # (1,), as FSDP asks
 
     @property
     def spread(self) -> float:
         """How far an offset of 1 moves the logits: 1, unless a training learned another."""
         return 1.0 if self.log_spread is None else float(self.log_spread.detach().exp())
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Value every token of a stream, ``(B, N, C)``, with the offset of training: ``(B, N)``."""
+        logits = self.proj(x).squeeze(-1)  # (B, N, 1) -> (B, N)
+        if self.training and self.log_spread is not None:
+            return logits + self.log_spread.exp() * self.offset
+        return logits
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Decide on every token.
@@ -83,9 +91,7 @@ class TokenDispatcher(BaseModule):
             The mask and the logits, both ``(B, N)``. The mask is float with
             the straight-through gradient in training, otherwise bool.
         """
-        logits = self.proj(x).squeeze(-1)  # (B, N, 1) -> (B, N)
+        logits = self.logits(x)
         if self.training:
-            if self.log_spread is not None:
-                logits = logits + self.log_spread.exp() * self.offset
             return gumbel_sigmoid(logits, self.tau, self.threshold), logits
         return hard_sigmoid(logits, self.threshold), logits
