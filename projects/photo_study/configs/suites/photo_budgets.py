@@ -28,6 +28,7 @@ methods = {
             config=_base_.methods["dyt"]["config"],
             cfg_options={
                 **_base_.methods["dyt"]["cfg_options"],
+                "optim_wrapper.optimizer.lr": 3e-3,
                 "model.dyt.target_rate": rate,
             },
         )
