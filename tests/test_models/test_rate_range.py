@@ -46,6 +46,14 @@ def test_every_step_aims_at_a_rate_of_its_own():
         assert float(model.loss(*batch())["target_rate"]) == pytest.approx(0.6)
 
 
+def test_small_rates_are_drawn_more_often():
+    torch.manual_seed(0)
+    drawn = torch.tensor([DyTObjective(target_rate=RANGE).draw() for _ in range(2000)])
+    assert drawn.min() >= 0.3 and drawn.max() <= 0.9
+    assert drawn.mean().item() == pytest.approx(0.3 + 0.6 / 3, abs=0.02)
+    assert drawn.median().item() == pytest.approx(0.3 + 0.6 / 4, abs=0.02)
+
+
 def test_a_fixed_rate_draws_nothing():
     before = torch.get_rng_state()
     assert DyTObjective(target_rate=0.4).draw() == 0.4

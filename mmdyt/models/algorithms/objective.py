@@ -65,13 +65,20 @@ class DyTObjective:
         return sum(self.ends) / 2
 
     def draw(self) -> float:
-        """Draw the rate of a step, uniformly and the same in all processes."""
+        """Draw the rate of a step, the same in all processes, small ones more often.
+
+        By the square of a uniform number: the complete model trains the other end in
+        every step, and few tokens need more training than many.
+
+        Returns:
+            A rate between the ends.
+        """
         low, high = self.ends
         if low == high:
             return low
         share = torch.rand(())
         broadcast(share)
-        return low + (high - low) * float(share)
+        return low + (high - low) * float(share) ** 2
 
     def updated(self, config: dict | None) -> DyTObjective:
         """Copy with the values of a config dict, refusing keys that do not exist."""
