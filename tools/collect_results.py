@@ -33,7 +33,6 @@ from mmdyt.evaluation.summary import (
     task_mean,
 )
 from mmdyt.fileio import atomic_path
-from mmdyt.models.algorithms import DyTObjective
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 
 PAGE = """<!DOCTYPE html>
@@ -188,8 +187,7 @@ def draw(suite: Suite, methods: dict[str, Method]) -> list[Figure]:
         if by_layer:
             rates[title[name]] = by_layer
             options = suite.methods[name].get("cfg_options", {})
-            target = options.get("model.dyt.target_rate", 0.5)
-            targets[title[name]] = DyTObjective(target).middle
+            targets[title[name]] = options.get("model.dyt.target_rate", 0.5)
     figures = []
     if points:
         kinds = {name: "with dispatch" if name in rates else "without" for name in points}

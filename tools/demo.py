@@ -62,7 +62,7 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
     curves = {"task_loss": "training loss of the task", "accuracy/top1": "test accuracy, %"}
     logs = {name: read_scalars(result.work_dir) for name, result in results.items()}
     return {
-        "activation_rates.png": draw_rate_bars(dyt.rates, dyt.model.objective.middle),
+        "activation_rates.png": draw_rate_bars(dyt.rates, dyt.model.objective.target_rate),
         "token_maps.png": draw_token_maps(images, records, grid=(7, 7), captions=captions),
         "curves.png": draw_curves(logs, curves | {"activation_rate": "activation rate (training)"}),
     }

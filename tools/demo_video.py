@@ -38,7 +38,7 @@ def draw(results: dict[str, Result]) -> dict[str, Figure]:
     logs = {name: read_scalars(result.work_dir) for name, result in results.items()}
     figures = {
         "curves.png": draw_curves(logs, curves | {"activation_rate": "activation rate (training)"}),
-        "activation_rates.png": draw_rate_bars(dyt.rates, dyt.model.objective.middle),
+        "activation_rates.png": draw_rate_bars(dyt.rates, dyt.model.objective.target_rate),
     }
     inputs, samples = dyt.first_samples(len(names))
     for clip, sample in zip(inputs, samples):

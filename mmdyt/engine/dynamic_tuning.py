@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, TypeAlias
 
@@ -40,7 +39,7 @@ def dynamic_tuning(
     model: Source,
     num_classes: int | None = None,
     dispatch: str | None = "mlp",
-    target_rate: float | Sequence[float] = 0.5,
+    target_rate: float = 0.5,
     *,
     adapter: dict | Literal["auto"] | None = "auto",
     dispatcher: dict | Literal["auto"] | None = "auto",
@@ -73,8 +72,7 @@ def dynamic_tuning(
         dispatch: Dispatched branch: ``'mlp'``, ``'attn'``, ``'attn_mlp'``,
             ``'layer'`` or ``None`` (adapters alone); Swin has ``'mlp'`` and
             ``None``. Defaults to ``'mlp'``.
-        target_rate: Wanted share of active tokens, in (0, 1], or a range of it, as
-            ``(0.3, 0.9)``. Defaults to 0.5.
+        target_rate: Wanted share of active tokens, in (0, 1]. Defaults to 0.5.
         adapter: Config of the adapters, ``None`` for none. Defaults to ``'auto'``:
             those of a source that has some, ``mmdyt.BottleneckAdapter`` otherwise.
         dispatcher: Config of the dispatchers. Defaults to ``'auto'``: those of a
@@ -237,9 +235,6 @@ def _copy_weights(source: nn.Module, target: nn.Module, keep_head: bool) -> None
     if not keep_head:
         own = {name: value for name, value in target.state_dict().items() if _of_head(name)}
         state = {name: value for name, value in state.items() if not _of_head(name)} | own
-    own = target.state_dict()
-    # What a range of rates taught says nothing of a single one.
-    state = {key: value for key, value in state.items() if key in own or "log_spread" not in key}
     try:
         target.load_state_dict(state, strict=False)  # load hooks refuse what is missing
     except ValueError as error:

@@ -16,7 +16,6 @@ from mmdyt.engine.work_dir import FinishedRun, find_runs
 from mmdyt.evaluation import count_parameters
 from mmdyt.evaluation.summary import layer_rates
 from mmdyt.fileio import atomic_path
-from mmdyt.models.algorithms import DyTObjective
 from mmdyt.models.utils.budget import require_own
 from mmdyt.visualization.curves import TASK_LOSS, draw_curves, read_scalars
 from mmdyt.visualization.report_page import draw_confusion, figure_uri, render_page, viewer_data
@@ -132,7 +131,7 @@ def _figures(
         if (found := [r for run in members if (r := layer_rates(dict(metrics=run.metrics)))])
     }
     targets = {
-        name: DyTObjective(run.config.model.get("dyt", {}).get("target_rate", 0.5)).middle
+        name: run.config.model.get("dyt", {}).get("target_rate", 0.5)
         for name, (run, *_) in by_method.items()
         if name in rates and "dyt" in run.config.model
     }

@@ -1,16 +1,14 @@
 r"""Set trained models to the rates that others were trained for, and test all of them.
 
-The methods are DyT models that differ in ``model.dyt.target_rate``: a rate, or a range of them.
-Every model of ``--bases`` is calibrated on images that it is not tested on
-(:func:`mmdyt.engine.budgets.measure_budgets`), set to each of the target rates
-(:func:`mmdyt.set_budget`) and tested; then to the rates at which the models that were trained
-for them ended, as short trainings miss their target. Runs that are measured already are left
-alone.
+The methods are DyT models that differ in ``model.dyt.target_rate``. Every model of ``--bases``
+is calibrated on images that it is not tested on (:func:`mmdyt.engine.budgets.measure_budgets`),
+set to each of the target rates (:func:`mmdyt.set_budget`) and tested. Runs that are measured
+already are left alone.
 
     python tools/sweep.py configs/suites/budgets_digits.py
     python -m projects.budget_study.measure configs/suites/budgets_digits.py
     python -m projects.budget_study.measure \
-        projects/photo_study/configs/suites/photo_budgets.py --bases dyt-range dyt-r0.5
+        projects/photo_study/configs/suites/photo_budgets.py --bases dyt-r0.3 dyt-r0.5
     python -m projects.budget_study.report
 """
 
@@ -20,7 +18,7 @@ import argparse
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +32,6 @@ from mmdyt.engine.provenance import host, versions
 from mmdyt.engine.run_spec import SuiteRun
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
-from mmdyt.models.algorithms import DyTObjective
 from mmdyt.models.utils import set_budget
 
 FOLDER = Path("projects/budget_study/results")
@@ -58,17 +55,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def target_rate(run: SuiteRun) -> float | list[float]:
-    """The rate that a run trains for, or both ends of a range of rates.
+def target_rate(run: SuiteRun) -> float:
+    """The rate that a run trains for.
 
     Raises:
         ValueError: If its config names none.
     """
-    dyt = run.config().model.get("dyt") or {}
-    if "target_rate" not in dyt:
+    rate = run.config().model.get("dyt", {}).get("target_rate")
+    if rate is None:
         raise ValueError(f"{run.name}: the config has no model.dyt.target_rate")
-    low, high = DyTObjective().updated(dyt).ends
-    return [low, high] if low < high else low
+    return float(rate)
 
 
 def tested(runner: Runner, metric: str) -> dict[str, Any]:
@@ -77,26 +73,18 @@ def tested(runner: Runner, metric: str) -> dict[str, Any]:
     return {key: point[key] for key in ("accuracy", "rate", "gflops")}
 
 
-def spend(
-    run: SuiteRun,
-    rates: Sequence[float],
-    ended: Mapping[float, float],
-    calibration: str,
-    points: int,
-) -> list[dict]:
-    """Calibrate one model, and test it at every rate in both forms, and where others ended.
+def spend(run: SuiteRun, rates: Sequence[float], calibration: str, points: int) -> list[dict]:
+    """Calibrate one model, and test it at every rate in both forms.
 
     Args:
         run: A finished run.
         rates: The rates to set.
-        ended: Rates of other models by what these were trained for.
         calibration: ``ann_file`` of the images to calibrate on.
         points: Budgets of the table.
 
     Returns:
-        By rate and form: ``asked``, ``form`` and what :func:`tested` measured. The form
-        is ``'threshold'`` or ``'capacity'``, and ``'ended'`` for a threshold at the rate where
-        the model that was trained for the asked one ended, or the nearest in the table.
+        By rate and form (``'threshold'``, ``'capacity'``): ``asked``, ``form`` and
+        what :func:`tested` measured.
     """
     checkpoint, metric = str(run.work_dir / "adapter.safetensors"), run.metric
     found = []
@@ -109,11 +97,6 @@ def spend(
             for rate in rates:
                 set_budget(runner.model, rate=rate, capacity=form == "capacity", budgets=budgets)
                 found.append(dict(asked=rate, form=form, **tested(runner, metric)))
-        known = [point["rate"] for point in budgets["points"]]
-        for rate, measured in ended.items():
-            nearest = min(max(measured, min(known)), max(known))
-            set_budget(runner.model, rate=nearest, budgets=budgets)
-            found.append(dict(asked=rate, form="ended", **tested(runner, metric)))
     return found
 
 
@@ -142,7 +125,8 @@ def main() -> None:
         if run.config().test_dataloader.dataset.ann_file == args.calibration:
             raise ValueError(f"{run.name} is tested on {args.calibration}: calibrate on others")
     trained_for = {run.name: target_rate(run) for run in runs}
-    rates = sorted({rate for rate in trained_for.values() if not isinstance(rate, list)})
+    rates = sorted({*trained_for.values()})
+    how = dict(calibration=args.calibration, points=args.points, rates=rates)
     file = FOLDER / f"{suite.name}.json"
     known = json.loads(file.read_text())["runs"] if file.exists() else {}
     logging.disable(logging.INFO)
@@ -151,17 +135,8 @@ def main() -> None:
         entry = known.get(run.name, {})
         if entry.get("fingerprint") != own:
             entry = {}
-        ended = {
-            rate: round(as_trained(other)["rate"], 4)
-            for other in runs
-            if (other.task, other.seed) == (run.task, run.seed) and other.name != run.name
-            for rate in (trained_for[other.name],)
-            if not isinstance(rate, list)
-        }
-        how = dict(calibration=args.calibration, points=args.points, rates=rates)
-        how["ended"] = list(ended.values())
         if run.name in bases and entry.get("how") != how:
-            found = spend(run, rates, ended, args.calibration, args.points)
+            found = spend(run, rates, args.calibration, args.points)
             entry = dict(how=how, set_to=found, host=host(), versions=versions())
         known[run.name] = entry | dict(
             task=run.task,

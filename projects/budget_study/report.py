@@ -15,27 +15,16 @@ from projects.study.tables import mean_and_spread, table
 PAGE = Path("projects/budget_study/results.md")
 WITHIN_POINTS, WITHIN_RATE = 1.0, 0.03
 HEAD = ("trained for", "set to", "accuracy", "trained for it", "difference", "rate", "within")
-FORMS = {
-    "threshold": "Set, with a threshold",
-    "capacity": "With equal tokens",
-    "ended": "Set, with a threshold, to the rate at which the model trained for this one ended",
-}
-Target = float | list[float]
 
 
-def shown(target: Target) -> str:
-    """A target rate, or a range of them, in words."""
-    return " to ".join(f"{rate:g}" for rate in (target if isinstance(target, list) else [target]))
-
-
-def paired(runs: Sequence[dict], base: Target, rate: float, form: str) -> list[tuple[dict, dict]]:
+def paired(runs: Sequence[dict], base: float, rate: float, form: str) -> list[tuple[dict, dict]]:
     """Pair models that are set to a rate with those of their seed that were trained for it.
 
     Args:
         runs: Measured runs of one task.
         base: What the former were trained for.
         rate: What they are set to.
-        form: As :func:`projects.budget_study.measure.spend` has it.
+        form: ``'threshold'`` or ``'capacity'``.
 
     Returns:
         What was measured of both, by seed.
@@ -50,21 +39,20 @@ def paired(runs: Sequence[dict], base: Target, rate: float, form: str) -> list[t
     ]
 
 
-def row(base: Target, rate: float, pairs: Sequence[tuple[dict, dict]]) -> list[str]:
+def row(base: float, rate: float, pairs: Sequence[tuple[dict, dict]]) -> list[str]:
     """One row: means and standard deviations over the seeds, and whether it is close enough.
 
     Close enough are a mean accuracy of at most one point less, and every measured
-    rate within 0.03 of the one that was asked for, or at which the other model ended.
+    rate within 0.03 of the one that was asked for.
     """
     points, trained = zip(*pairs)
     lost = [point["accuracy"] - other["accuracy"] for point, other in pairs]
-    ended = points[0]["form"] == "ended"
-    off = [abs(point["rate"] - (other["rate"] if ended else rate)) for point, other in pairs]
+    off = [abs(point["rate"] - rate) for point in points]
     close = {"accuracy": statistics.mean(lost) >= -WITHIN_POINTS, "rate": max(off) <= WITHIN_RATE}
     missed = [name for name, holds in close.items() if not holds]
     spread = f" ± {statistics.stdev(lost):.1f}" if len(lost) > 1 else ""
     return [
-        shown(base),
+        f"{base:g}",
         f"{rate:g}",
         mean_and_spread([point["accuracy"] for point in points]),
         mean_and_spread([other["accuracy"] for other in trained]),
@@ -75,22 +63,20 @@ def row(base: Target, rate: float, pairs: Sequence[tuple[dict, dict]]) -> list[s
 
 
 def task_tables(runs: Sequence[dict]) -> str:
-    """The tables of a task: as trained, and set in each of the forms."""
-    targets = [run["target_rate"] for run in runs]
-    rates = sorted({target for target in targets if not isinstance(target, list)})
-    bases = [*rates, *(list(each) for each in {tuple(t) for t in targets if isinstance(t, list)})]
+    """The tables of a task: as trained, set with a threshold, set with equal tokens."""
+    rates = sorted({run["target_rate"] for run in runs})
     trained = []
-    for base in bases:
-        points = [run["as_trained"] for run in runs if run["target_rate"] == base]
+    for rate in rates:
+        points = [run["as_trained"] for run in runs if run["target_rate"] == rate]
         accuracy = mean_and_spread([point["accuracy"] for point in points])
         measured = ", ".join(f"{point['rate']:.3f}" for point in points)
-        trained.append([shown(base), accuracy, measured])
+        trained.append([f"{rate:g}", accuracy, measured])
     head = ("trained for", "accuracy", "measured rates by seed")
     parts = [f"As trained:\n\n{table(head, trained)}"]
-    for form, title in FORMS.items():
+    for form, title in (("threshold", "Set, with a threshold"), ("capacity", "With equal tokens")):
         rows = [
             row(base, rate, pairs)
-            for base in bases
+            for base in rates
             for rate in rates
             if (pairs := paired(runs, base, rate, form))
         ]
@@ -109,8 +95,7 @@ def render(studies: dict[str, dict[str, Any]]) -> str:
         "Written by `python -m projects.budget_study.report` from `results/`, which "
         "`projects/budget_study/measure.py` measured. Test accuracy in %, mean ± standard "
         "deviation over the seeds; differences are taken seed by seed. *Rate* is the mean measured "
-        "on the test images, with the largest deviation from the asked one, or from that of the "
-        "other model where its rate is asked for. *Within*: at most "
+        "on the test images, with the largest deviation from the asked one. *Within*: at most "
         f"{WITHIN_POINTS:g} point less than the models that were trained for the rate, and every "
         f"rate within {WITHIN_RATE:g}. Models are calibrated on the images of the list that is "
         "named and tested on others; calibration looks at rates, not at labels.",

@@ -171,10 +171,6 @@ def test_a_tuned_model_is_tuned_on_or_refused():
     images = torch.randn(1, 3, 28, 28)
     assert torch.equal(scores(again, images), scores(tuned, images))
     assert again.objective.target_rate == 0.3 and tuned.objective.target_rate == 0.5
-    for target in ((0.3, 0.9), (0.2, 0.8), 0.4):  # for a range, for another, and for one rate again
-        again = mmdyt.dynamic_tuning(again, target_rate=target)
-        assert torch.equal(scores(again, images), scores(tuned, images))
-        assert again.objective.target_rate == target
     with pytest.raises(ValueError, match=r"has adapters and dispatchers of its own.*plain model"):
         mmdyt.dynamic_tuning(tuned, dispatch="attn")
 

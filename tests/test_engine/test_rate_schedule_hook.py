@@ -1,15 +1,12 @@
 """Dispatchers start open and close to the target rate, through a resume too."""
 
-from math import exp
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.hooks import Hook
 
 from mmdyt.engine.hooks import RateScheduleHook
 from mmdyt.ops import logit
-from tests.conftest import build, tiny_classifier
+from tests.conftest import tiny_classifier
 from tests.test_engine.short_runs import short_run
 
 
@@ -28,9 +25,7 @@ class Targets(Hook):
         self.targets.append(runner.model.objective.target_rate)
         self.rates.append(float(outputs["activation_rate"]))
         logged = runner.message_hub.get_scalar("train/target_rate").current()
-        assert (
-            runner.model.objective.ends[0] <= logged + 1e-6 <= runner.model.objective.ends[1] + 2e-6
-        )
+        assert logged == pytest.approx(self.targets[-1])
 
 
 def test_two_schedules_are_refused(tmp_path):
@@ -83,41 +78,6 @@ def test_biases_make_good_what_the_rate_is_off(tmp_path):
     steps = [after - before for before, after in zip(seen.biases, seen.biases[1:])]
     held = [max(-2.0, min(logit(min(max(r, 1e-6), 1 - 1e-6)), 2.0)) for r in seen.rates]
     assert steps == pytest.approx([-0.5 * each for each in held[:-1]], abs=0.05)
-
-
-def test_both_ends_of_a_range_fall_through_a_resume_too(tmp_path):
-    seen = []
-    for epochs, resume in ((1, False), (3, True)):
-        targets = Targets()
-        model = build(tiny_classifier(dyt=dict(target_rate=(0.3, 0.9))))
-        hooks = [dict(type="mmdyt.RateScheduleHook", end=2 / 3), targets]
-        short_run(tmp_path, hooks, model=model, max_epochs=epochs, resume=resume)
-        seen += targets.targets
-    lows, highs = zip(*[each if isinstance(each, tuple) else (each, each) for each in seen])
-    assert lows == pytest.approx([1.0, 0.825, 0.65, 0.475, 0.3, 0.3])
-    assert highs == pytest.approx([1.0, 0.975, 0.95, 0.925, 0.9, 0.9])
-
-
-def test_biases_and_spreads_share_what_a_range_is_off():
-    """Logits without weights are a bias and an offset: the spread of the noise is the only one."""
-    model = build(tiny_classifier(dyt=dict(target_rate=(0.3, 0.9))))
-    dispatchers = [layer.dispatcher["mlp"] for layer in model.backbone.layers]
-    runner = SimpleNamespace(model=model, iter=0, max_iters=1000, hooks=[])
-    hook = RateScheduleHook(begin=0.6, end=1e-3, gain=0.5)
-    hook.before_train(runner)
-    for each in dispatchers:  # as if training had made decisions steeper, and the rate wrong
-        torch.nn.init.zeros_(each.proj.weight)
-        torch.nn.init.constant_(each.log_spread, 1.0)
-        torch.nn.init.constant_(each.proj.bias, 2.0)
-    for runner.iter in range(1, 200):
-        hook.before_train_iter(runner, 0)
-        target = model.objective.draw()
-        bias, spread = float(dispatchers[0].proj.bias), dispatchers[0].spread
-        rate = 1 / (1 + exp(-bias - spread * (logit(target) - logit(0.6))))
-        outputs = dict(activation_rate=torch.tensor(rate), target_rate=torch.tensor(target))
-        hook.after_train_iter(runner, 0, outputs=outputs)
-    assert dispatchers[0].spread == pytest.approx(1.0, abs=0.01)
-    assert float(dispatchers[0].proj.bias) == pytest.approx(logit(0.6), abs=0.01)
 
 
 class Shut(Hook):

@@ -118,7 +118,6 @@ def test_the_default_is_the_dynamic_loss_and_the_rate_loss(dyt):
         "dynamic.aux.acc_seg",
         "rate_loss",
         "activation_rate",
-        "target_rate",
     }
     assert model.objective.target_rate == (0.3 if dyt else 0.5)
 

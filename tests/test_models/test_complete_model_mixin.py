@@ -23,7 +23,7 @@ def test_terms_and_total():
     model.train()
     losses = model.loss(*batch())
     terms = {"complete.loss", "dynamic.loss", "distill_loss", "rate_loss"}
-    assert set(losses) == terms | {"activation_rate", "target_rate"}
+    assert set(losses) == terms | {"activation_rate"}
     total, logged = model.parse_losses(losses)
     torch.testing.assert_close(total, sum(losses[name] for name in terms))
     assert logged["loss"] is total

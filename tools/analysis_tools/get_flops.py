@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         "--rate",
         type=float,
         help="share of active tokens of every dispatcher, in [0, 1]; "
-        "defaults to model.dyt.target_rate, of a range to its middle",
+        "defaults to model.dyt.target_rate",
     )
     parser.add_argument(
         "--shape",
@@ -109,7 +109,7 @@ def main() -> None:
     rate = args.rate
     objective: Any = getattr(model, "objective", None)
     if dynamic and rate is None and objective is not None:
-        rate = objective.middle
+        rate = objective.target_rate
     print_report(model, sample_shape(cfg, args.shape), rate)
 
 

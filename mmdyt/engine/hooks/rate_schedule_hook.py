@@ -14,7 +14,6 @@ from torch import nn
 from mmdyt.checks import check_number
 from mmdyt.models.dispatchers import TokenDispatcher
 from mmdyt.models.utils import dispatched_layers
-from mmdyt.models.utils.rate_range import logit_offset
 from mmdyt.ops import logit
 from mmdyt.registry import HOOKS
 
@@ -23,18 +22,15 @@ from mmdyt.registry import HOOKS
 class RateScheduleHook(Hook):
     """Move the target of the rate loss linearly to ``model.dyt.target_rate``, and stay there.
 
-    Of a range of rates both ends move, from ``begin`` on.
-
     At the start every token is active: adapters and heads learn on the features
     of the whole backbone before dispatchers take tokens away, which short
     trainings need. The biases of the dispatchers follow the target: a bias of
     ``logit(target)``, over that of the threshold, makes tokens active at that rate
     in training, whatever the learning rate. What dispatchers learn comes on top,
     and the task would have every token: where the rate of an iteration is not its
-    target, all biases move by ``gain * (logit(target) - logit(rate))`` after it; in a
-    range they share that with the spreads of the dispatchers, each by its part in the logits
-    (a normalised least-mean-squares step). A resumed run of the same length goes on as an
-    uninterrupted one.
+    target, all biases move by ``gain * (logit(target) - logit(rate))`` after it. A
+    resumed run of the same length goes on as an uninterrupted one. The target is
+    logged as ``target_rate``.
 
     Args:
         begin (float): Target of the first iteration, in (0, 1]. Defaults to 1.0.
@@ -81,24 +77,21 @@ class RateScheduleHook(Hook):
                 "learned dispatcher: remove the hook, or set model.backbone.dispatch, a "
                 "dispatcher such as mmdyt.TokenDispatcher, and a model.tuning that trains it"
             )
-        self.goal = _unwrapped(runner.model).objective.ends
+        self.goal = _unwrapped(runner.model).objective.target_rate
         if runner.iter == 0:
             with torch.no_grad():
                 for dispatcher in self.dispatchers:
-                    opening = self._opening(self._middle(runner, 0))
+                    opening = self._opening(self._target(runner, 0))
                     dispatcher.proj.bias.fill_(opening + logit(dispatcher.threshold))
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Set the target of this iteration, and move the biases with it."""
-        low, high = self._target(runner, runner.iter)
+        """Set and log the target of this iteration, and move the biases with it."""
+        target = self._target(runner, runner.iter)
         model = _unwrapped(runner.model)
-        target = (low, high) if low < high else low
         model.objective = replace(model.objective, target_rate=target)
-        before = self._middle(runner, max(runner.iter - 1, 0))
-        step = self._opening(model.objective.middle) - self._opening(before)
-        with torch.no_grad():
-            for dispatcher in self.dispatchers:
-                dispatcher.proj.bias.add_(step)
+        runner.message_hub.update_scalar("train/target_rate", target)
+        before = self._target(runner, max(runner.iter - 1, 0))
+        self._move(self._opening(target) - self._opening(before))
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
@@ -107,23 +100,17 @@ class RateScheduleHook(Hook):
         assert outputs is not None
         rate = outputs["activation_rate"].detach().clone()
         all_reduce(rate, op="mean")
-        target = float(outputs["target_rate"])
-        missing = self.gain * (self._opening(target) - self._opening(float(rate)))
-        offset = logit_offset(target, self._middle(runner, runner.iter))
-        with torch.no_grad():
-            for dispatcher in self.dispatchers:
-                part = offset * dispatcher.spread  # the slope of the logits in log_spread
-                dispatcher.proj.bias.add_(missing / (1 + part**2))
-                if dispatcher.log_spread is not None:
-                    dispatcher.log_spread.add_(missing * part / (1 + part**2))
+        target = _unwrapped(runner.model).objective.target_rate
+        self._move(self.gain * (self._opening(target) - self._opening(float(rate))))
 
-    def _target(self, runner, iteration: int) -> tuple[float, float]:
+    @torch.no_grad()
+    def _move(self, step: float) -> None:
+        for dispatcher in self.dispatchers:
+            dispatcher.proj.bias.add_(step)
+
+    def _target(self, runner, iteration: int) -> float:
         progress = min(iteration / max(self.end * runner.max_iters, 1), 1)
-        low, high = (self.begin + (end - self.begin) * progress for end in self.goal)
-        return low, high
-
-    def _middle(self, runner, iteration: int) -> float:
-        return sum(self._target(runner, iteration)) / 2
+        return self.begin + (self.goal - self.begin) * progress
 
     def _opening(self, rate: float) -> float:
         """The bias of a rate, from ``-bias`` to ``bias``."""

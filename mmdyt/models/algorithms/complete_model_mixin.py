@@ -27,7 +27,6 @@ from mmdyt.models.utils import (
 from mmdyt.models.utils.budget import clear_budget
 from mmdyt.models.utils.load_guards import Started, guard_load, tell_config
 from mmdyt.models.utils.model_config import plain_config, resolve_defaults
-from mmdyt.models.utils.rate_range import follow_rates, rate_offset
 
 
 class CompleteModelMixin:
@@ -43,9 +42,9 @@ class CompleteModelMixin:
     the host's losses are then named ``task.*``.
 
     Losses are named ``complete.*``, ``dynamic.*``, ``distill_loss`` and
-    ``rate_loss``; ``activation_rate`` and ``target_rate`` are logged beside them. A
-    prefix is needed since mmengine sums every key that contains ``loss`` and logs the
-    sum as ``loss``.
+    ``rate_loss``; ``activation_rate`` is logged beside them. A prefix is needed
+    since mmengine sums every key that contains ``loss`` and logs the sum as
+    ``loss``.
 
     A checkpoint holds the whole model, also around mmpretrain's ``LoRAModel``.
 
@@ -62,8 +61,7 @@ class CompleteModelMixin:
             a loss in training discards it.
 
     Raises:
-        ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's,
-            or ``dyt`` is wrong, or a range of rates for dispatchers that cannot follow it.
+        ValueError: If the backbone is a ``LoRAModel`` of a backbone that is none of mmdyt's.
     """
 
     logits_module = "head"
@@ -95,8 +93,6 @@ class CompleteModelMixin:
             backbone._register_load_state_dict_pre_hook(require_whole_backbone, with_module=True)
         self.objective = objective
         self.tuning = tuning
-        if len(set(objective.ends)) > 1:
-            follow_rates(self)
         set_trainable(self, tuning, self.heads)
         self.trained_names = frozenset(trainable_names(self))
         if dyt and not self._dispatches():
@@ -162,12 +158,7 @@ class CompleteModelMixin:
             torch.clear_autocast_cache()
             if goal.complete_weight:
                 losses.update(_weighted(complete, "complete.", goal.complete_weight))
-        target = goal.draw() if self.training else goal.middle
-        with (
-            rate_offset(self, target, goal.middle),
-            collect_dispatch(self) as records,
-            capture(self, self.logits_module) as student,
-        ):
+        with collect_dispatch(self) as records, capture(self, self.logits_module) as student:
             dynamic = host_loss(inputs, data_samples, **kwargs)
         losses.update(_weighted(dynamic, "dynamic.", 1.0))
         if goal.distill_weight:
@@ -176,9 +167,8 @@ class CompleteModelMixin:
             losses["distill_loss"] = goal.distill_weight * distill
         rate = activation_rate(records)
         self._check_graph(rate)
-        losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, target)
+        losses["rate_loss"] = goal.rate_weight * token_rate_loss(rate, goal.target_rate)
         losses["activation_rate"] = rate.detach()
-        losses["target_rate"] = torch.full_like(losses["activation_rate"], target)
         return losses | self._extra_losses()
 
     def _extra_losses(self) -> dict[str, Tensor]:

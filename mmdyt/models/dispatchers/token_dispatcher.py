@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -18,11 +17,6 @@ class TokenDispatcher(BaseModule):
     Paper section 3.2, equations 3-5: one linear map to a logit; in training a
     Gumbel-sigmoid with a straight-through gradient, in inference a threshold.
 
-    In a training for a range of rates (:meth:`follow_rates`) every step has a rate of
-    its own: ``exp(log_spread) * offset`` is added to the logits, ``offset`` the same number
-    for all dispatchers of a model, the larger the more tokens, ``log_spread`` learned. A
-    subclass with a ``forward`` of its own takes its logits from :meth:`logits`.
-
     Args:
         embed_dims (int): Width ``C`` of the stream. The layer fills it in.
         tau (float): Temperature of the Gumbel-sigmoid. Defaults to 5.0.
@@ -34,8 +28,6 @@ class TokenDispatcher(BaseModule):
     Raises:
         ValueError: If ``tau`` is not positive and finite, or ``threshold`` not in (0, 1).
     """
-
-    log_spread: nn.Parameter | None
 
     def __init__(
         self,
@@ -50,36 +42,16 @@ class TokenDispatcher(BaseModule):
         self.tau = tau
         self.threshold = threshold
         self.proj = nn.Linear(embed_dims, 1)
-        self.register_parameter("log_spread", None)
-        self.offset = torch.zeros(())  # of this step, on the CPU: a number that compiles
         self._reset()
 
     def _reset(self) -> None:
         nn.init.trunc_normal_(self.proj.weight, std=0.02)
         nn.init.zeros_(self.proj.bias)
-        if self.log_spread is not None:
-            nn.init.zeros_(self.log_spread)
 
     def init_weights(self) -> None:
         """Initialise again: a parent's ``init_cfg`` may have overwritten it."""
         super().init_weights()
         self._reset()
-
-    def follow_rates(self) -> None:
-        """Let training offset the logits, by a spread that is learned; it starts at 1."""
-        self.log_spread = nn.Parameter(torch.zeros_like(self.proj.bias))  # (1,), as FSDP asks
-
-    @property
-    def spread(self) -> float:
-        """How far an offset of 1 moves the logits: 1, unless a training learned another."""
-        return 1.0 if self.log_spread is None else float(self.log_spread.detach().exp())
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Value every token of a stream, ``(B, N, C)``, with the offset of training: ``(B, N)``."""
-        logits = self.proj(x).squeeze(-1)  # (B, N, 1) -> (B, N)
-        if self.training and self.log_spread is not None:
-            return logits + self.log_spread.exp() * self.offset
-        return logits
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Decide on every token.
@@ -91,7 +63,7 @@ class TokenDispatcher(BaseModule):
             The mask and the logits, both ``(B, N)``. The mask is float with
             the straight-through gradient in training, otherwise bool.
         """
-        logits = self.logits(x)
+        logits = self.proj(x).squeeze(-1)  # (B, N, 1) -> (B, N)
         if self.training:
             return gumbel_sigmoid(logits, self.tau, self.threshold), logits
         return hard_sigmoid(logits, self.threshold), logits

@@ -1,9 +1,8 @@
 """Choose after training how many tokens the dispatchers of a model activate.
 
-One shift of all logits, scaled for each dispatcher where the training was for a range of
-rates, moves the activation rate and keeps the order in which each values tokens. Which
-shift gives which rate is measured once by ``tools/analysis_tools/budget_curve.py``; its
-table belongs to one training.
+One shift of all logits moves the activation rate and keeps the order in which the
+dispatchers value tokens. Which shift gives which rate is measured once by
+``tools/analysis_tools/budget_curve.py``; its table belongs to one training.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from mmdyt.checks import check_number
-from mmdyt.models.dispatchers import SampleDispatcher, TokenDispatcher
+from mmdyt.models.dispatchers import SampleDispatcher
 from mmdyt.models.layers import DispatchedLayer, rules
 from mmdyt.models.layers.decisions import ShiftedThreshold, TopTokens
 from mmdyt.models.utils.dispatch_mode import dispatched_layers
@@ -93,10 +92,7 @@ def set_budget(
 
 
 def set_shift(model: nn.Module, shift: float) -> None:
-    """Move the logits of all dispatchers in inference.
-
-    All move by the same number, unless the model was trained for a range of rates: then
-    each dispatcher has learned how far it goes (``TokenDispatcher.spread``).
+    """Add a number to the logits of all dispatchers in inference.
 
     Args:
         model: A model with token dispatchers.
@@ -107,9 +103,7 @@ def set_shift(model: nn.Module, shift: float) -> None:
     """
     for _, layer, branch in _settable(model):
         layer.fixed_rules.pop(branch, None)
-        dispatcher = layer.dispatcher[branch]
-        spread = dispatcher.spread if isinstance(dispatcher, TokenDispatcher) else 1.0
-        layer.fixed_decisions[branch] = ShiftedThreshold(spread * shift)
+        layer.fixed_decisions[branch] = ShiftedThreshold(shift)
 
 
 def clear_budget(model: nn.Module) -> None:

@@ -23,7 +23,6 @@ from mmdyt.fileio import ADAPTER_FORMAT, ADAPTER_META, CONFIG_META
 from mmdyt.models.utils.freeze import added_names
 from mmdyt.models.utils.frozen_base import each_unlike, split_state, unlike
 from mmdyt.models.utils.model_config import config_differences
-from mmdyt.models.utils.rate_range import settle_spreads
 
 # Names of what tuning adds to a backbone, in any file.
 ADDED = re.compile(
@@ -102,7 +101,6 @@ def guard_load(
         ValueError: Naming what differs: config keys with both values, or the
             keys that are missing, unexpected or of another shape.
     """
-    settle_spreads(model, state_dict, prefix)
     given = {
         key[len(prefix) :]: value
         for key, value in state_dict.items()
