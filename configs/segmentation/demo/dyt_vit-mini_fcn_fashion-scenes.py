@@ -2,6 +2,9 @@
 
 So short a training needs more than the paper's recipe: dispatchers start open, and the complete
 model and distillation are trained too. ``dyt-fixed_vit-mini_fcn_fashion-scenes.py`` is the paper's.
+
+Most pixels are background. Where all classes weigh the same, 200 iterations learn the shoes with
+some seeds and not with others, whatever the method, and that decides the mIoU: 54 or 64.
 """
 
 _base_ = [
@@ -13,12 +16,13 @@ _base_ = [
 
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
+    decode_head=dict(loss_decode=dict(class_weight=[0.2, 1.0, 1.0, 1.0, 1.0])),
     dyt=dict(complete_weight=1.0, distill_weight=1.0),
 )
 custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]
 
 # Minutes on two cores instead of days on eight GPUs.
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-2))
 max_iters = 200
 warmup_iters = 25
 param_scheduler = [
