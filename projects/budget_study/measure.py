@@ -8,7 +8,7 @@ already are left alone.
     python tools/sweep.py configs/suites/budgets_digits.py
     python -m projects.budget_study.measure configs/suites/budgets_digits.py
     python -m projects.budget_study.measure \
-        projects/photo_study/configs/suites/photo_budgets.py --bases dyt-r0.3 dyt-r0.5
+        projects/photo_study/configs/suites/photo_budgets.py --bases dyt-r0.3
     python -m projects.budget_study.report
 """
 

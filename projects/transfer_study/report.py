@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from string import Template
 
 import numpy as np
@@ -30,12 +29,11 @@ from projects.study.tables import (
     verdict_list,
 )
 from projects.transfer_study.claims import CLAIMS
+from projects.transfer_study.collect import FOLDER, HERE, RECORDS
 from projects.transfer_study.figures import draw_samples
 
-HERE = Path("projects/transfer_study")
 SUITE = HERE / "configs/suites/transfer_study.py"
 TEXT, PAGE = HERE / "page.txt", HERE / "results.md"
-FOLDER = HERE / "results"
 PRETRAINED = HERE / "assets/vit-nano-p7_fashion-mnist-28px.safetensors"
 
 
@@ -117,7 +115,7 @@ def draw(study: Study) -> dict[str, Figure]:
 
 def main() -> None:
     """Write the page and the figures."""
-    records = read_records(FOLDER / "records.json.gz")
+    records = read_records(RECORDS)
     study = Study(Suite.fromfile(SUITE), records["study"])
     for name, figure in draw(study).items():
         with atomic_path(FOLDER / name) as path:

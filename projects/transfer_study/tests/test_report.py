@@ -12,12 +12,13 @@ from projects.study.records import read_records
 from projects.study.study import Study, front_minus_back
 from projects.study.tables import coverage, results_table
 from projects.transfer_study.claims import CLAIMS
+from projects.transfer_study.collect import RECORDS
 from projects.transfer_study.report import FOLDER, PAGE, SUITE, draw, render_page
 
 
 @pytest.fixture(scope="module")
 def records():
-    return read_records(FOLDER / "records.json.gz")
+    return read_records(RECORDS)
 
 
 @pytest.fixture(scope="module")

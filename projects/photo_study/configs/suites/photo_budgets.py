@@ -1,5 +1,6 @@
 """DyT on photographs at four activation rates, three seeds, on 800 images.
 
+The learning rate is this suite's own: one that ``choose_rates`` finds later makes no run stale.
 The 200 images for validation are left to calibrate on:
 ``python -m projects.budget_study.measure projects/photo_study/configs/suites/photo_budgets.py``.
 """
