@@ -78,7 +78,9 @@ def spend(results: dict[str, Result], work_dir: Path) -> tuple[dict[str, Result]
         budgets = measure_budgets(
             runner, BUDGETS, METRIC, lambda done: progress.update(task, completed=done)
         )
-        keep_budgets(budgets, dyt.work_dir, dyt.work_dir / "adapter.safetensors")
+    adapter = dyt.work_dir / "adapter.safetensors"
+    known = dict(checkpoint=str(adapter), config=str(cfg.filename), data="test")
+    keep_budgets(known | budgets, dyt.work_dir, adapter)
     merged = [
         measure_merged(adaptformer.runner.cfg, adaptformer.model, r, str(work_dir / "tome"), METRIC)
         for r in track(merge_counts(adaptformer.model), "Merging tokens", transient=True)

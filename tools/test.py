@@ -33,6 +33,11 @@ def parse_args() -> argparse.Namespace:
         type=float,
         help="share of active tokens, out of the table of budgets that budget_curve.py measured",
     )
+    parser.add_argument(
+        "--capacity",
+        action="store_true",
+        help="with --budget: equal numbers of tokens in all images, as export.py --capacity",
+    )
     parser.add_argument("--out", help="file (.json, .pkl) to write results to")
     parser.add_argument(
         "--out-item",
@@ -54,7 +59,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.capacity and args.budget is None:
+        parser.error("--capacity needs --budget RATE")
+    return args
 
 
 @tool
@@ -67,9 +75,13 @@ def main() -> None:
         require_writable(args.out, "--out", suffixes)
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.work_dir = (
-        args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
-    )
+    # Logs and config of another test than the run's own must not stand for these: a folder apart.
+    work_dir = Path(cfg.get("work_dir") or Path("work_dirs") / Path(args.config).stem)
+    if args.budget is not None:
+        work_dir /= f"budget_{args.budget}"
+    if args.tta:
+        work_dir /= "tta"
+    cfg.work_dir = args.work_dir or str(work_dir)
     cfg.load_from = args.checkpoint
     cfg.resume = False
     check_run(cfg, "test")
@@ -77,15 +89,13 @@ def main() -> None:
         show_predictions(cfg, args.show_dir)
     if args.tta:
         use_tta(cfg)
-        # The runner writes its config, which must not stand for the training's.
-        cfg.work_dir = args.work_dir or str(Path(cfg.work_dir) / "tta")
     join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     check_head_width(runner.model, cfg)
     if args.budget is not None:
         drop_ema(runner)
         runner.load_or_resume()
-        use_budget(runner.model, args.checkpoint, args.budget)
+        use_budget(runner.model, args.checkpoint, args.budget, args.capacity)
     if args.out and args.out_item == "pred":
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

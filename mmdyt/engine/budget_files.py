@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,32 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from mmdyt.fileio import atomic_path, load_from_safetensors, save_safetensors
-from mmdyt.models.utils.budget import own_fingerprint, require_own, set_budget
+from mmdyt.models.utils import set_budget
+from mmdyt.models.utils.budget_table import require_own
+from mmdyt.models.utils.dispatch_mode import settable_dispatchers
 
 FILE = "budgets.json"
 
 
-def keep_budgets(budgets: Mapping[str, Any], out: Path, checkpoint: Path) -> None:
+def keep_budgets(budgets: Mapping[str, Any], out: Path, checkpoint: Path) -> list[Path]:
     """Write a table of budgets to a file, and into the adapter file that it belongs to.
 
     Args:
         budgets: The table.
         out: A folder, for ``budgets.json``.
         checkpoint: What was measured. Where it is an adapter file, its metadata
-            get the table.
+            get the table, unless it lies in a folder of others.
+
+    Returns:
+        Where the table is now.
     """
     with atomic_path(out / FILE) as path:
         path.write_text(json.dumps(budgets, indent=1))
-    if checkpoint.suffix == ".safetensors":
-        held = load_from_safetensors(str(checkpoint))
-        save_safetensors(checkpoint, held["state_dict"], dict(held["meta"], budgets=budgets))
+    if checkpoint.suffix != ".safetensors" or not os.access(checkpoint.parent, os.W_OK):
+        return [out / FILE]
+    held = load_from_safetensors(str(checkpoint))
+    save_safetensors(checkpoint, held["state_dict"], dict(held["meta"], budgets=budgets))
+    return [out / FILE, checkpoint]
 
 
 def find_budgets(model: nn.Module, checkpoint: str | Path) -> dict[str, Any]:
@@ -46,28 +54,28 @@ def find_budgets(model: nn.Module, checkpoint: str | Path) -> dict[str, Any]:
         ValueError: If the model has no dispatchers, there is no table, it is damaged
             or of another checkpoint.
     """
-    own_fingerprint(model)  # refuses models without dispatchers
-    budgets = getattr(model, "budgets", None)
+    list(settable_dispatchers(model))  # refuses models without
+    budgets, source = getattr(model, "budgets", None), Path(checkpoint)
     file = Path(checkpoint).parent / FILE
     if budgets is None and file.is_file():
-        budgets = _read(file)
+        budgets, source = _read(file), file
     if budgets is None:
         raise ValueError(
             f"there is no table of budgets in {checkpoint} nor at {file}: "
             "tools/analysis_tools/budget_curve.py CONFIG CHECKPOINT measures one"
         )
-    require_own(model, budgets)
+    try:
+        require_own(model, budgets)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
     return budgets
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Any:
     try:
-        budgets = json.loads(file.read_text())
+        return json.loads(file.read_text())
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}): measure it again") from error
-    if not isinstance(budgets, dict) or not {"dispatchers", "points"} <= budgets.keys():
-        raise ValueError(f"{file} is no table of budgets: it needs dispatchers and points")
-    return budgets
 
 
 def use_budget(

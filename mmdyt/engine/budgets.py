@@ -17,7 +17,8 @@ from mmdyt.engine.run_checks import check_head_width, check_run
 from mmdyt.evaluation.budgets import calibrate
 from mmdyt.models.backbones import DyTViT
 from mmdyt.models.dispatchers import SampleDispatcher
-from mmdyt.models.utils.budget import own_fingerprint, set_capacity, set_shift
+from mmdyt.models.utils import dispatched_layers, set_capacity, set_shift
+from mmdyt.models.utils.budget_table import own_fingerprint
 
 
 def evaluation_runner(
@@ -125,7 +126,7 @@ def measure_budgets(
 
     Returns:
         The content of ``budgets.json``: ``metric``, ``images`` (their number),
-        ``dispatchers`` (by what these weights are known again), ``trained`` (the
+        ``weights`` (by what dispatchers and head are known again), ``trained`` (the
         point of shift 0) and ``points`` by ascending shift. A point has ``shift``,
         ``rate``, ``gflops``, ``accuracy``, ``rates`` by dispatcher, and in
         ``capacity`` what :func:`mmdyt.models.utils.set_capacity` makes of these
@@ -137,7 +138,7 @@ def measure_budgets(
             :func:`mmdyt.evaluation.budgets.calibrate`.
     """
     model = runner.model
-    dispatchers = own_fingerprint(model)
+    weights = own_fingerprint(model)
 
     def shifted(shift: float) -> dict[str, Any]:
         set_shift(model, shift)
@@ -146,7 +147,7 @@ def measure_budgets(
     trained = shifted(0.0)
     points = calibrate(shifted, num_points, tell)
     whole_samples = any(isinstance(module, SampleDispatcher) for module in model.modules())
-    for point in () if whole_samples else points:
+    for point in () if whole_samples else (trained, *points):
         set_capacity(model, point["rates"])
         static = measure(runner, metric)
         point["capacity"] = {key: static[key] for key in ("gflops", "accuracy")}
@@ -156,7 +157,7 @@ def measure_budgets(
     return dict(
         metric=names[0],
         images=len(runner.test_dataloader.dataset),
-        dispatchers=dispatchers,
+        weights=weights,
         trained=trained,
         points=points,
     )
@@ -170,13 +171,18 @@ def merge_counts(model: nn.Module, steps: int = 5) -> list[int]:
         steps: How many beside 0, at most. Defaults to 5.
 
     Raises:
-        ValueError: If it has another backbone.
+        ValueError: If it has another backbone, or dispatches tokens.
     """
     backbone: Any = model.get_submodule("backbone")
     if type(backbone) is not DyTViT:
         raise ValueError(
             f"model.backbone.type: tokens merge in a plain mmdyt.DyTViT, not in a "
             f"{type(backbone).__name__}"
+        )
+    if any(layer.dispatcher for layer in dispatched_layers(backbone)):
+        raise ValueError(
+            "model.backbone.dispatch: merged tokens are to be compared with dispatch, this model "
+            "has it: give one without, such as AdaptFormer"
         )
     rows, columns = backbone.patch_resolution
     most = (rows * columns - 1) // backbone.num_layers

@@ -86,9 +86,10 @@ def describe_input(cfg: Config, model: nn.Module, shape: tuple[int, ...]) -> dic
     steps = {step["type"].split(".")[-1]: step for step in dataset.get("pipeline") or []}
     resize = steps.get("ResizeEdge") or steps.get("Resize") or {}
     preprocessor: Any = getattr(model, "data_preprocessor", None)
-    # mmcv reads images as BGR, decord reads videos as RGB.
+    # mmcv reads images as BGR, decord reads videos as RGB, and sets of arrays hold RGB.
     swaps = any(getattr(preprocessor, name, False) for name in ("to_rgb", "_channel_conversion"))
-    is_rgb = swaps != (task == "recognition")
+    arrays = bool(steps) and not any(name.startswith("Load") for name in steps)
+    is_rgb = swaps != (task == "recognition" or arrays)
 
     def channels(name: str, default: float) -> list[float]:
         values = getattr(preprocessor, name, None)

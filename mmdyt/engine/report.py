@@ -16,7 +16,7 @@ from mmdyt.engine.work_dir import FinishedRun, find_runs
 from mmdyt.evaluation import count_parameters
 from mmdyt.evaluation.summary import layer_rates
 from mmdyt.fileio import atomic_path
-from mmdyt.models.utils.budget import require_own
+from mmdyt.models.utils.budget_table import require_own
 from mmdyt.visualization.curves import TASK_LOSS, draw_curves, read_scalars
 from mmdyt.visualization.report_page import draw_confusion, figure_uri, render_page, viewer_data
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
@@ -131,7 +131,7 @@ def _figures(
         if (found := [r for run in members if (r := layer_rates(dict(metrics=run.metrics)))])
     }
     targets = {
-        name: run.config.model.get("dyt", {}).get("target_rate", 0.5)
+        name: (run.config.model["dyt"] or {}).get("target_rate", 0.5)
         for name, (run, *_) in by_method.items()
         if name in rates and "dyt" in run.config.model
     }
@@ -186,7 +186,7 @@ def _details(run: FinishedRun) -> dict[str, Any]:
 def _own_points(model: Any, table: dict[str, Any], problems: list[str]) -> list[dict[str, float]]:
     """The points of a table that was measured on these weights."""
     try:
-        if "dispatchers" in table:
+        if "weights" in table:
             require_own(model, table)
     except ValueError as error:
         problems.append(f"budgets.json is left out: {error}")

@@ -66,7 +66,7 @@ def calibrate(
 
 def _extreme(measure: Callable[[float], Point], sign: int) -> Point:
     """Shift until no token can change any more: dispatchers that learn fast have large logits."""
-    point = measure(sign * EXTREME)
-    while 0 < point["rate"] < 1 and abs(point["shift"]) < WIDEST:
+    goal, point = max(sign, 0), measure(sign * EXTREME)
+    while point["rate"] != goal and abs(point["shift"]) < WIDEST:
         point = measure(4 * point["shift"])
     return point

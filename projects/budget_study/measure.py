@@ -61,7 +61,7 @@ def target_rate(run: SuiteRun) -> float:
     Raises:
         ValueError: If its config names none.
     """
-    rate = run.config().model.get("dyt", {}).get("target_rate")
+    rate = (run.config().model.get("dyt") or {}).get("target_rate")
     if rate is None:
         raise ValueError(f"{run.name}: the config has no model.dyt.target_rate")
     return float(rate)

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from mmdyt.models.utils import (
     set_capacity,
     set_shift,
 )
-from mmdyt.models.utils.budget import interpolate, own_fingerprint
+from mmdyt.models.utils.budget_table import interpolate, own_fingerprint
 from tests.conftest import build, randomise_adapters, tiny_classifier
 from tests.test_models.helpers import both_executions, spread_dispatch
 
@@ -47,7 +48,7 @@ def table(model) -> dict:
         | dict(capacity=dict(gflops=10 * rate + 1, accuracy=80.0))
         for shift, rate, r in ((-1.0, 0.2, 0.1), (3.0, 0.8, 0.5))
     ]
-    return dict(dispatchers=own_fingerprint(model), points=points)
+    return dict(weights=own_fingerprint(model), points=points)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -64,7 +65,7 @@ def test_a_capacity_is_the_masked_model_with_the_same_tokens(variant, cls_token)
         set_capacity(model, dict.fromkeys(names, rate))
         static, masked = both_executions(model, images)
         torch.testing.assert_close(static, masked, atol=1e-5, rtol=1e-5)
-        expected = max(1, cls_token + round(rate * 49))
+        expected = max(1, cls_token + max(round(rate * 49), rate > 0))
         for record in records_of(model, images):
             assert record.num_active().tolist() == [expected] * 4 and not record.padded
 
@@ -196,6 +197,8 @@ def test_a_table_says_which_shift_and_capacity_a_budget_needs(tmp_path):
 def test_a_budget_that_cannot_be_is_refused_with_what_can(subtests):
     model, other = lively(), lively()
     model.budgets = table(model)
+    headless = copy.deepcopy(model)
+    torch.nn.init.normal_(headless.head.fc.weight)
     plain = build(tiny_classifier(dict(dispatch=None), dyt=None))
     random = build(tiny_classifier(dict(dispatcher=dict(type="mmdyt.RandomDispatcher"))))
     sample = build(tiny_classifier(dict(dispatcher=dict(type="mmdyt.SampleDispatcher"))))
@@ -209,6 +212,16 @@ def test_a_budget_that_cannot_be_is_refused_with_what_can(subtests):
         "RandomDispatcher has none": lambda: set_shift(random, 1.0),
         "budget_curve.py CONFIG CHECKPOINT": lambda: set_budget(other, rate=0.3),
         "another checkpoint": lambda: set_budget(other, rate=0.3, budgets=table(model)),
+        "head differ, first head": lambda: set_budget(headless, rate=0.3, budgets=table(model)),
+        **{
+            rf"no table of budgets: {what}": partial(set_budget, model, rate=0.3, budgets=wrong)
+            for what, wrong in {
+                "it is a list": [table(model)],
+                "'weights', the": {},
+                "'points' is": table(model) | dict(points=[]),
+                "a point lacks": table(model) | dict(trained=dict(shift=None)),
+            }.items()
+        },
         r"capacity must be a number in \(0, 1\], got 1.5": lambda: set_capacity(model, 1.5),
         r"capacity must be a number in \(0, 1\], got 0": lambda: set_capacity(model, 0),
         "the model has": lambda: set_capacity(model, {"07_mlp": 0.5}),

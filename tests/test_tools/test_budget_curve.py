@@ -66,6 +66,11 @@ def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
         assert metrics["dispatch/activation_rate"] == pytest.approx(high["rate"], abs=1e-6)
         assert metrics["dispatch/gflops"] == pytest.approx(high["gflops"], abs=1e-6)
         assert metrics["accuracy/top1"] == high["accuracy"]
+    # The run's own metrics stay the newest of its folder.
+    assert not list(run.glob("*/*.json")) and list(run.glob("budget_*/*/*.json"))
+    run_main(run_test, *command, "--budget", table["trained"]["rate"], "--capacity")
+    static = table["trained"]["capacity"]
+    assert json.loads(out.read_text())["accuracy/top1"] == static["accuracy"]
     with pytest.raises(SystemExit, match=r"rate=0.999 is outside the measured range \["):
         run_main(run_test, *command, "--budget", 0.999)
     plain = ["--cfg-options", "model.backbone.dispatch=None", "model.dyt=None"]
@@ -136,16 +141,31 @@ def test_what_is_wrong_is_told_before_the_work(run, digits_cfg, tmp_path, run_ma
     command = [main, tmp_path / "config.py", run / "adapter.safetensors"]
     with pytest.raises(SystemExit, match=r"none\.safetensors"):
         run_main(*command, "--adaptformer", tmp_path / "config.py", tmp_path / "none.safetensors")
+    other = ["--adaptformer", tmp_path / "plain.py", run / "epoch_1.pth"]
+    digits_cfg.dump(tmp_path / "plain.py")
+    with pytest.raises(SystemExit, match=r"model\.backbone\.dispatch: .* give one without"):
+        run_main(*command, *other)
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match=r"--out .* cannot be written"):
         run_main(*command, "--out", tmp_path / "file/folder")
     test = [run_test, tmp_path / "config.py", run / "epoch_1.pth", "--budget", 0.4]
-    for text, told in (("{", "is damaged"), ("{}", "is no table of budgets")):
+    for text, told in (("{", " is damaged"), ("{}", ": this is no table of budgets")):
         (run / "budgets.json").write_text(text)
-        with pytest.raises(SystemExit, match=f"budgets.json {told}"):
+        with pytest.raises(SystemExit, match=f"budgets.json{told}"):
             run_main(*test)
-    digits_cfg.merge_from_dict({"model.backbone.dispatch": None, "model.dyt": None})
+    digits_cfg.model.update(dyt=None)
+    digits_cfg.model.backbone.update(dispatch=None, out_type="avg_featmap")
     plain = trained(digits_cfg, tmp_path / "plain")
+    other = ["--adaptformer", tmp_path / "plain.py", plain / "epoch_1.pth", "--train"]
+    for change, told in (
+        ({}, "backbone.out_type='avg_featmap' is not supported by ToMe"),
+        (dict(train_cfg=None), "train_cfg, which a train run needs"),
+    ):
+        wrong = digits_cfg.copy()
+        wrong.merge_from_dict(change)
+        wrong.dump(tmp_path / "plain.py")
+        with pytest.raises(SystemExit, match=told):
+            run_main(*command, *other)
     with pytest.raises(SystemExit, match="has no token dispatchers"):
         run_main(run_test, tmp_path / "plain/config.py", plain / "epoch_1.pth", "--budget", 0.4)
 

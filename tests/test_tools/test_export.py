@@ -28,7 +28,7 @@ from mmdyt.engine.deployment import (
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.models.layers.decisions import ShiftedThreshold
 from mmdyt.models.utils import collect_dispatch, set_capacity
-from mmdyt.models.utils.budget import own_fingerprint
+from mmdyt.models.utils.budget_table import own_fingerprint
 from tests.conftest import CONFIGS, REPO, TINY_ARCH, build, randomise_adapters, tiny_classifier
 from tests.test_models import test_third_party
 from tests.test_models.helpers import spread_dispatch
@@ -125,7 +125,7 @@ def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run
         | dict(capacity=dict(gflops=1 + shift, accuracy=90.0))
         for shift in (0.0, 0.4)
     ]
-    table = dict(dispatchers=own_fingerprint(model), points=points)
+    table = dict(weights=own_fingerprint(model), points=points)
     (tmp_path / "budgets.json").write_text(json.dumps(table))
     out = tmp_path / "out"
     run_main(main, config, checkpoint, out, "--budget", 0.4, "--capacity")
@@ -142,8 +142,8 @@ def test_a_capacity_is_exported_without_shapes_that_depend_on_data(tmp_path, run
 
     for budget, message in ((0.9, r"outside the measured range \[0.4, 0.8\]"), (0.4, "another")):
         if message == "another":
-            table["dispatchers"]["hash"] = ""
-            table["dispatchers"]["sketch"] = {k: [1.0] * 16 for k in table["dispatchers"]["sketch"]}
+            table["weights"]["hash"] = ""
+            table["weights"]["sketch"] = {k: [1.0] * 16 for k in table["weights"]["sketch"]}
             (tmp_path / "budgets.json").write_text(json.dumps(table))
         with pytest.raises(SystemExit, match=message):
             run_main(main, config, checkpoint, tmp_path / "no", "--budget", budget)
@@ -197,6 +197,36 @@ def test_how_images_are_resized_is_read_from_the_test_pipeline():
         if "video" in name:
             model.cls_head = model.head  # by which recognizers are known
         assert describe_input(cfg, model, (3, 224, 224))["short_edge"] == short_edge, name
+
+
+def test_arrays_of_a_data_set_are_rgb_already():
+    """CIFAR and SVHN have no file to load: nothing is swapped on the way to the model."""
+    for name, config in (("cifar100", "cifar100/vit-b16_dyt_8xb128_cifar100.py"), ("", "")):
+        cfg = Config.fromfile(CONFIGS / f"image/{config}") if config else Config(dict(model={}))
+        model = build(tiny_classifier() | dict(data_preprocessor=cfg.get("data_preprocessor")))
+        assert describe_input(cfg, model, (3, 28, 28))["color"] == ("RGB" if name else "BGR")
+
+
+@torch.no_grad()
+def test_idle_branches_of_a_segmentor_are_found_on_windows(tmp_path, run_main, capsys):
+    """Its images have other sizes than the windows that the exported file takes."""
+    cfg = Config.fromfile(CONFIGS / "segmentation/demo/dyt_vit-mini_fcn_fashion-scenes.py")
+    cfg.model.backbone.update(arch=TINY_ARCH, init_cfg=None, out_indices=[0, 2])
+    cfg.model.decode_head.update(in_channels=[32, 32], in_index=[0, 1])
+    for index, size in enumerate([(70, 56), (56, 90), (40, 40)]):
+        pixels = np.random.RandomState(index).randint(0, 256, (*size, 3), dtype=np.uint8)
+        for kind, picture in (("images", pixels), ("masks", pixels[..., 0] % 5)):
+            (folder := tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{index}.png")
+    folders = dict(img_path="images", seg_map_path="masks")
+    cfg.val_dataloader.dataset.update(data_root=str(tmp_path), data_prefix=folders)
+    cfg.val_dataloader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    torch.save(dict(state_dict=build_uninitialised(cfg).state_dict()), tmp_path / "model.pth")
+    cfg.dump(tmp_path / "config.py")
+    out = tmp_path / "out"
+    run_main(main, tmp_path / "config.py", tmp_path / "model.pth", out, "--idle-batches", 3)
+    assert "of 3 images" in " ".join(capsys.readouterr().out.split())
+    assert sorted(path.name for path in out.iterdir()) == ["model.onnx", "model.pt2"]
 
 
 @torch.no_grad()

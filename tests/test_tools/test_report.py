@@ -184,7 +184,7 @@ def test_runs_are_compared_and_lost_weights_are_said(run_dir, tmp_path):
 
 def test_a_table_of_budgets_of_other_weights_is_left_out(run_dir):
     file = run_dir / "budgets.json"
-    file.write_text(json.dumps(dict(points=json.loads(file.read_text()), dispatchers=NO_WEIGHTS)))
+    file.write_text(json.dumps(dict(points=json.loads(file.read_text()), weights=NO_WEIGHTS)))
     text = write_report([run_dir]).read_text()
     assert "budgets.json is left out: the table of budgets was measured on another checkp" in text
     assert 'class="viewer"' in text and "rate 1.00" not in text

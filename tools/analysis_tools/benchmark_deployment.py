@@ -33,9 +33,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from mmdyt.engine.cli import positive_int, tool
+from mmdyt.engine.cli import positive_int, require_writable, tool
 from mmdyt.engine.deployment import Logits, clear_decisions, verify
 from mmdyt.fileio import atomic_path
+
+FILE = "benchmark_deployment.json"
 
 
 def parse_args() -> argparse.Namespace:
@@ -114,6 +116,7 @@ def main() -> None:
         import openvino  # noqa: F401
     except ImportError as error:
         raise SystemExit(f"{error}: pip install -r requirements/deploy.txt") from None
+    require_writable(args.out / FILE, "--out")
     if args.threads:
         torch.set_num_threads(args.threads)
     init_default_scope("mmpretrain")
@@ -139,9 +142,9 @@ def main() -> None:
         result[f"batch {batch}"] = rows
         title = f"ViT {args.arch}, batch {batch}, rate {args.rate}, {result['machine']}"
         console.print(table_of(title, rows))
-        with atomic_path(args.out / "benchmark_deployment.json") as path:
+        with atomic_path(args.out / FILE) as path:
             path.write_text(json.dumps(result, default=asdict, indent=1))
-    console.print(f"Written to {args.out}/benchmark_deployment.json")
+    console.print(f"Written to {args.out / FILE}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from mmdyt.engine.budgets import (
 )
 from mmdyt.engine.cli import positive_int, require_writable, tool
 from mmdyt.engine.config_keys import load_config
-from mmdyt.engine.run_checks import require_checkpoint
+from mmdyt.engine.run_checks import check_run, require_checkpoint
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization import draw_budget_curve
 
@@ -138,10 +138,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
         if args.adaptformer:  # wrong files are told before the work
             merged_cfg = load_config(args.adaptformer[0], args.cfg_options)
+            if args.train:
+                check_run(copy.deepcopy(merged_cfg), "train")
             plain = evaluation_runner(
                 copy.deepcopy(merged_cfg), args.adaptformer[1], folder, args.data
             ).model
-            merge_counts(plain)
+            most = max(merge_counts(plain))
+            evaluation_runner(merged_config(merged_cfg, most), None, folder, args.data)
         runner = evaluation_runner(cfg, args.checkpoint, folder, args.data)
         task = progress.add_task("", total=args.points)
         tests = 0
@@ -154,7 +157,7 @@ def main() -> None:
 
         budgets = measure_budgets(runner, args.points, args.metric, tell)
     budgets = dict(checkpoint=args.checkpoint, config=args.config, data=args.data) | budgets
-    keep_budgets(budgets, args.out, Path(args.checkpoint))
+    kept = keep_budgets(budgets, args.out, Path(args.checkpoint))
     curves = {}
     if args.adaptformer:
         curves = merged_curves(merged_cfg, plain, args, budgets["metric"])
@@ -162,7 +165,8 @@ def main() -> None:
     with atomic_path(args.out / "budgets.png") as path:
         draw_budget_curve(budgets, curves).savefig(path, dpi=120)
     print_table(budgets, curves)
-    Console().print(f"Written to {args.out}/budgets.json and .png", soft_wrap=True)
+    written = ", ".join(map(str, [*kept, args.out / "budgets.png"]))
+    Console().print(f"Written to {written}", soft_wrap=True)
 
 
 if __name__ == "__main__":

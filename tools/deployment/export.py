@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import tempfile
 from collections import defaultdict
 from functools import partial
 from itertools import islice
@@ -33,9 +35,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
+from torchvision.transforms.functional import center_crop
 
 from mmdyt.engine.budget_files import use_budget
-from mmdyt.engine.cli import tool
+from mmdyt.engine.cli import require_writable, tool
 from mmdyt.engine.deployment import (
     META,
     Logits,
@@ -87,8 +90,8 @@ def idle_branches(model: nn.Module, batches: list[Tensor]) -> set[tuple[int, str
     """Find the dispatchers that activated no token beyond the prefix.
 
     Args:
-        model: A classifier.
-        batches: Preprocessed images, ``(B, 3, H, W)`` each.
+        model: A classifier, segmentor or recognizer.
+        batches: Preprocessed images, ``(B, 3, H, W)`` each, or clips of frames.
 
     Returns:
         Layer and branch of each.
@@ -96,7 +99,7 @@ def idle_branches(model: nn.Module, batches: list[Tensor]) -> set[tuple[int, str
     active: dict[tuple[int, str], int] = defaultdict(int)
     for batch in track(batches, "looking for idle branches", transient=True):
         with collect_dispatch(model) as records:
-            model(batch)
+            Logits(model)(batch)
         for record in records:
             beyond = record.mask[:, record.num_prefix :]
             active[record.layer, record.branch] += int(beyond.sum())
@@ -108,7 +111,7 @@ def slim(model: nn.Module, idle: set[tuple[int, str]]) -> nn.Module:
     """Make a copy without what inference does not need.
 
     Args:
-        model: A classifier; it is left alone.
+        model: A model; it is left alone.
         idle: Branches that no token beyond the prefix needs.
 
     Returns:
@@ -191,11 +194,16 @@ def main() -> None:
     model: Any = load_model(cfg, args.checkpoint)
     if args.budget is not None:
         use_budget(model, args.checkpoint, args.budget, args.capacity)
+    require_writable(args.out / "model.onnx", "OUT")
     shape = sample_shape(cfg)
     idle: set[tuple[int, str]] = set()
     if args.idle_batches:
         loader = islice(Runner.build_dataloader(cfg.val_dataloader), args.idle_batches)
-        batches = [model.data_preprocessor(batch)["inputs"] for batch in loader]
+        # A segmentor sees a window of an image, which may have any size, at a time.
+        batches = [
+            center_crop(model.data_preprocessor(batch)["inputs"], list(shape[-2:]))
+            for batch in loader
+        ]
         idle = idle_branches(model, batches)
     else:
         contrast = torch.linspace(0.1, 3, max(BATCHES)).view(-1, *[1] * len(shape))
@@ -203,27 +211,30 @@ def main() -> None:
     slimmed = slim(model, idle)
     images = torch.cat(batches)
     meta = describe_input(cfg, model, tuple(images.shape[1:]))
-    export(Logits(slimmed), images[:2], meta, args.out)
-
-    program: Any = torch.export.load(args.out / "model.pt2").module()
-    forms = {
-        "before": Logits(model),
-        "slim": Logits(slimmed),
-        "model.pt2": program,
-        "model.onnx": run_onnxruntime(args.out / "model.onnx"),
-    }
-    megabytes = {
-        "before": sum(param.nbytes for param in model.parameters()) / 1e6,
-        "slim": sum(param.nbytes for param in slimmed.parameters()) / 1e6,
-        "model.pt2": (args.out / "model.pt2").stat().st_size / 1e6,
-        "model.onnx": (args.out / "model.onnx").stat().st_size / 1e6,
-    }
-    compared = 0
-    for part in images.split(max(BATCHES)):
-        clear = clear_decisions(model, part)
-        compared += int(clear.sum())
-        verify(forms, part, clear)
-    verify(forms, images[:1], clear_decisions(model, images[:1]))
+    example = images[:2] if len(images) > 1 else images.repeat(2, *[1] * len(shape))
+    with tempfile.TemporaryDirectory(dir=args.out) as folder:
+        files = {name: Path(folder, name) for name in ("model.pt2", "model.onnx")}
+        export(Logits(slimmed), example, meta, Path(folder))
+        program: Any = torch.export.load(files["model.pt2"]).module()
+        forms = {
+            "before": Logits(model),
+            "slim": Logits(slimmed),
+            "model.pt2": program,
+            "model.onnx": run_onnxruntime(files["model.onnx"]),
+        }
+        compared = 0
+        for part in images.split(max(BATCHES)):
+            clear = clear_decisions(model, part)
+            compared += int(clear.sum())
+            verify(forms, part, clear)
+        verify(forms, images[:1], clear_decisions(model, images[:1]))
+        megabytes = {
+            "before": sum(param.nbytes for param in model.parameters()) / 1e6,
+            "slim": sum(param.nbytes for param in slimmed.parameters()) / 1e6,
+            **{name: file.stat().st_size / 1e6 for name, file in files.items()},
+        }
+        for name, file in files.items():  # of files that are not equal nothing stays
+            os.replace(file, args.out / name)
     table = Table(
         title=f"{args.out}: equal logits on {compared} of {len(images)} images (no tie with what "
         f"decides); idle branches: {sorted(idle) or 'none'}"

@@ -49,9 +49,13 @@ class TopTokens:
     rate: float
 
     def num_active(self, num_tokens: int, num_prefix: int) -> int:
-        """How many of ``N`` tokens are active, prefix tokens included: ``k``, at least 1."""
+        """How many of ``N`` tokens are active, prefix tokens included: ``k``.
+
+        At least 1, and at least one patch where the rate is above 0.
+        """
         # torch.jit.trace, which counts FLOPs, has tensors for sizes.
-        return max(1, num_prefix + round(self.rate * (int(num_tokens) - num_prefix)))
+        patches = round(self.rate * (int(num_tokens) - num_prefix))
+        return max(1, num_prefix + max(patches, int(self.rate > 0)))
 
     def __call__(self, logits: Tensor, threshold: float, num_prefix: int) -> Tensor:
         """Decide, see the module; prefix tokens are among the ``k``."""

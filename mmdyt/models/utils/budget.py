@@ -7,18 +7,17 @@ dispatchers value tokens. Which shift gives which rate is measured once by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from mmdyt.checks import check_number
 from mmdyt.models.dispatchers import SampleDispatcher
-from mmdyt.models.layers import DispatchedLayer, rules
+from mmdyt.models.layers import rules
 from mmdyt.models.layers.decisions import ShiftedThreshold, TopTokens
-from mmdyt.models.utils.dispatch_mode import dispatched_layers
-from mmdyt.models.utils.frozen_base import fingerprint, unlike
+from mmdyt.models.utils.budget_table import interpolate, require_own
+from mmdyt.models.utils.dispatch_mode import dispatched_layers, settable_dispatchers
 
 
 def set_budget(
@@ -58,14 +57,14 @@ def set_budget(
 
     Raises:
         ValueError: If the model has no dispatchers that could be set or no table,
-            the table is of another training, not exactly one budget is given, or
-            it is outside what was measured.
+            the table is damaged or of another training, not exactly one budget is
+            given, or it is outside what was measured.
     """
     given = {"rate": rate, "gflops": gflops}
     asked = {key: value for key, value in given.items() if value is not None}
     if len(asked) != 1:
         raise ValueError(f"set_budget takes either rate or gflops, got {given}")
-    names = [name for name, *_ in _settable(model)]
+    names = [name for name, *_ in settable_dispatchers(model)]
     budgets = getattr(model, "budgets", None) if budgets is None else budgets
     if budgets is None:
         raise ValueError(
@@ -76,13 +75,13 @@ def set_budget(
     require_own(model, budgets)
     ((key, value),) = asked.items()
     check_number(f"set_budget: {key}", value, "[0, inf)")
-    points = budgets["points"]
-    if not capacity:
-        points = [*points, *([budgets["trained"]] if "trained" in budgets else [])]
-    elif any("capacity" not in point for point in points):
-        raise ValueError("the table of budgets has no capacity: its dispatchers decide on samples")
-    else:  # its own cost and accuracy
-        points = [{**point, **point["capacity"]} for point in points]
+    points = [*budgets["points"], *([budgets["trained"]] if "trained" in budgets else [])]
+    if capacity:  # its own cost and accuracy
+        points = [{**point, **point["capacity"]} for point in points if "capacity" in point]
+        if not points:
+            raise ValueError(
+                "the table of budgets has no capacity: its dispatchers decide on samples"
+            )
     point = interpolate(points, key, value)
     if capacity:
         set_capacity(model, {name: point["rates"][name] for name in names})
@@ -101,7 +100,7 @@ def set_shift(model: nn.Module, shift: float) -> None:
     Raises:
         ValueError: If the model has no dispatchers, or some without logits.
     """
-    for _, layer, branch in _settable(model):
+    for _, layer, branch in settable_dispatchers(model):
         layer.fixed_rules.pop(branch, None)
         layer.fixed_decisions[branch] = ShiftedThreshold(shift)
 
@@ -129,13 +128,13 @@ def set_capacity(model: nn.Module, rates: float | Mapping[str, float]) -> None:
         model: A model with token dispatchers.
         rates: Share of active tokens of all dispatchers, or of each by its name in
             the metrics, as ``{'00_mlp': 0.4}``; prefix tokens come on top. At
-            least one token is active.
+            least one token is active, and of a share above 0 at least one patch.
 
     Raises:
         ValueError: If a share is outside [0, 1], a dispatcher is not named or
             unknown, or decides without logits or on whole images.
     """
-    parts = list(_settable(model))
+    parts = list(settable_dispatchers(model))
     if not isinstance(rates, Mapping):
         check_number("capacity", rates, "(0, 1]")
         rates = {name: rates for name, *_ in parts}
@@ -154,83 +153,3 @@ def set_capacity(model: nn.Module, rates: float | Mapping[str, float]) -> None:
     for name, layer, branch in parts:
         layer.fixed_decisions[branch] = TopTokens(float(rates[name]))
         layer.fixed_rules[branch] = rules.capacity
-
-
-def own_fingerprint(model: nn.Module) -> dict:
-    """Describe the weights of a model's dispatchers, by which a table is known again."""
-    return fingerprint(_dispatcher_weights(model))
-
-
-def require_own(model: nn.Module, budgets: Mapping[str, Any]) -> None:
-    """Refuse a table of budgets that was measured on other dispatchers.
-
-    Raises:
-        ValueError: Naming a dispatcher that differs.
-    """
-    weights = _dispatcher_weights(model)
-    if wrong := unlike(budgets["dispatchers"], weights):
-        raise ValueError(
-            "the table of budgets was measured on another checkpoint "
-            f"({budgets.get('checkpoint', 'unnamed')}): {len(wrong)} tensors of the dispatchers "
-            f"differ, first {wrong[0]}; run tools/analysis_tools/budget_curve.py on this one"
-        )
-
-
-def interpolate(points: list[dict[str, Any]], key: str, value: float) -> dict[str, Any]:
-    """Read a table of budgets between its points, linearly.
-
-    Args:
-        points: Measured points, ``points`` of ``budgets.json``.
-        key: ``'rate'`` or ``'gflops'``.
-        value: The budget.
-
-    Returns:
-        A point of that budget.
-
-    Raises:
-        ValueError: If it is outside the measured points, naming their range.
-    """
-    points = sorted(points, key=lambda point: point["shift"])
-    known = np.maximum.accumulate([point[key] for point in points])
-    if not known[0] <= value <= known[-1]:
-        # Rounded inwards, so that the ends of the range are accepted.
-        low, high = np.ceil(known[0] * 1e4) / 1e4, np.floor(known[-1] * 1e4) / 1e4
-        raise ValueError(f"a budget of {key}={value} is outside the measured range [{low}, {high}]")
-
-    def at(values: list[float]) -> float:
-        return float(np.interp(value, known, values))
-
-    rates = {name: at([point["rates"][name] for point in points]) for name in points[0]["rates"]}
-    single = ("shift", "rate", "gflops", "accuracy")
-    return {name: at([point[name] for point in points]) for name in single} | {"rates": rates}
-
-
-def _settable(model: nn.Module) -> Iterator[tuple[str, DispatchedLayer, str]]:
-    """Name in the metrics, layer and branch of every dispatcher, which must have logits."""
-    found = False
-    layers = dispatched_layers(model)
-    paths = {module: path for path, module in model.named_modules()}
-    several = len({layer.layer_index for layer in layers}) < len(layers)
-    for layer in layers:
-        for branch, dispatcher in layer.dispatcher.items():
-            found = True
-            if not hasattr(dispatcher, "threshold"):
-                raise ValueError(
-                    f"a budget needs dispatchers with logits and a threshold, and "
-                    f"{type(dispatcher).__name__} has none"
-                )
-            name = f"{layer.layer_index:02d}_{branch}"
-            yield f"{paths[layer]}/{name}" if several else name, layer, branch
-    if not found:
-        raise ValueError(
-            f"{type(model).__name__} has no token dispatchers, whose budget could be chosen: set "
-            "backbone.dispatch"
-        )
-
-
-def _dispatcher_weights(model: nn.Module) -> dict[str, Any]:
-    return {
-        f"{name}.{key}": tensor
-        for name, layer, branch in _settable(model)
-        for key, tensor in layer.dispatcher[branch].state_dict().items()
-    }

@@ -19,6 +19,39 @@ def dispatched_layers(model: nn.Module) -> list[DispatchedLayer]:
     return [module for module in model.modules() if isinstance(module, DispatchedLayer)]
 
 
+def settable_dispatchers(model: nn.Module) -> Iterator[tuple[str, DispatchedLayer, str]]:
+    """Find the dispatchers of a model whose rate can be chosen after training.
+
+    Args:
+        model: Any model.
+
+    Yields:
+        Name in the metrics, layer and branch of each.
+
+    Raises:
+        ValueError: If one decides without logits and a threshold, or there is none.
+    """
+    found = False
+    layers = dispatched_layers(model)
+    paths = {module: path for path, module in model.named_modules()}
+    several = len({layer.layer_index for layer in layers}) < len(layers)
+    for layer in layers:
+        for branch, dispatcher in layer.dispatcher.items():
+            found = True
+            if not hasattr(dispatcher, "threshold"):
+                raise ValueError(
+                    f"a budget needs dispatchers with logits and a threshold, and "
+                    f"{type(dispatcher).__name__} has none"
+                )
+            name = f"{layer.layer_index:02d}_{branch}"
+            yield f"{paths[layer]}/{name}" if several else name, layer, branch
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no token dispatchers, whose budget could be chosen: set "
+            "backbone.dispatch"
+        )
+
+
 @contextmanager
 def dispatch_mode(model: nn.Module, mode: str) -> Iterator[None]:
     """Run a model's dispatched layers in another mode inside the context.
