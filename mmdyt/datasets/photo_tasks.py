@@ -76,6 +76,8 @@ def read_list(path: str | Path) -> list[PhotoSample]:
         samples = []
         for row in reader:
             try:
+                if None in row or None in row.values():
+                    raise ValueError(f"has not {len(COLUMNS)} columns")
                 samples.append(_sample(row))
             except ValueError as error:
                 raise ValueError(f"{path}, line {reader.line_num}: {error}") from error

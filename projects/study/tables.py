@@ -52,7 +52,7 @@ def results_table(study: Study, methods: Sequence[str] | None = None) -> str:
             [
                 study.suite.methods[name]["title"],
                 *cells,
-                f"**{study.mean(name):.2f}**" if len(values) == len(tasks) else "-",
+                f"**{mean_of_tasks(study, name)}**" if len(values) == len(tasks) else "-",
                 f"{first['params']['trainable'] / 1e3:.1f}",
                 f"{-study.mean(name, saved_mflops):.2f}",
                 f"{study.mean(name, activation_rate):.2f}" if dispatched else "-",
@@ -60,6 +60,17 @@ def results_table(study: Study, methods: Sequence[str] | None = None) -> str:
         )
     titles = [study.suite.tasks[task]["title"] for task in tasks]
     return table(["method", *titles, "mean", "trained, K", "MFLOPs", "rate"], rows)
+
+
+def mean_of_tasks(study: Study, method: str) -> str:
+    """Write a method's mean over the tasks, and its deviation over seeds that have them all."""
+    by_seed = {}
+    for seed in study.suite.seeds:
+        own = replace(study, records=[r for r in study.records if r["seed"] == seed])
+        if own.by_task(method).keys() == study.by_task(method).keys():
+            by_seed[seed] = own.mean(method)
+    spread = f" ± {statistics.stdev(by_seed.values()):.2f}" if len(by_seed) > 1 else ""
+    return f"{study.mean(method):.2f}{spread}"
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

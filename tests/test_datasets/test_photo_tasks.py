@@ -95,6 +95,7 @@ def test_everything_that_cannot_be_used_is_named_before_anything_is_written(
         ("train,a,-1,,", "label -1 is negative"),
         ("train,a,0,1 2 3,", "has not four corners"),
         ("train,a,0,,45", "rotation 45"),
+        ("train,a,0", "has not 5 columns"),
         ("train,a,zero,,", "invalid literal"),
     ],
 )

@@ -5,7 +5,7 @@ As it stands a linear probe; the suite sets ``model.tuning`` and the task.
 
 _base_ = [
     "_base_/vit-s14.py",
-    "../../../configs/_base_/datasets/photo.py",
+    "_base_/photo.py",
     "../../transfer_study/configs/_base_/runtime.py",
 ]
 

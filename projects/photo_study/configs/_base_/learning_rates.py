@@ -9,4 +9,7 @@ learning_rates = {
     "adaptformer": 0.003,
     "lora": 0.003,
     "ssf": 0.01,
+    "dyt": 0.003,
+    "dyt-ssf": 0.003,
+    "random-weights": 0.003,
 }

@@ -16,6 +16,8 @@ tasks = {
             cfg_options={
                 **_base_.tasks[name]["cfg_options"],
                 "train_dataloader.dataset.ann_file": "train800.txt",
+                "train_cfg.max_epochs": 4,
+                "param_scheduler.1.end": 4,
             },
         )
         for name in ("sign_digits", "clothing")
@@ -28,7 +30,6 @@ methods = {
             title=f"DyT r = {rate}",
             config=_base_.methods["dyt"]["config"],
             cfg_options={
-                **_base_.methods["dyt"]["cfg_options"],
                 "optim_wrapper.optimizer.lr": 3e-3,
                 "model.dyt.target_rate": rate,
             },

@@ -1,7 +1,7 @@
 """The photo study: a public ViT-S/14 on five tasks of photographs.
 
 ``make study-photo`` runs it. The learning rates are those that ``photo_study_lr.py`` found best
-on validation images; dispatch takes the rate of what it is beside.
+on validation images. Dispatchers learn at one rate, whatever that of the rest is.
 """
 
 _base_ = "../_base_/learning_rates.py"
@@ -18,26 +18,28 @@ def _task(name: str, title: str, num_classes: int) -> dict:
             "test_dataloader.dataset.data_root": f"data/photo/{name}",
             "data_preprocessor.num_classes": num_classes,
             "model.head.num_classes": num_classes,
+            "train_cfg.max_epochs": 8,
+            "param_scheduler.1.end": 8,
         },
     )
 
 
-def _method(title: str, leaf: str, lr: float, tasks: tuple = (), **options) -> dict:
-    options = {f"model.{key.replace('__', '.')}": value for key, value in options.items()}
+def _method(title: str, leaf: str, lr: float, **options) -> dict:
+    cfg_options = {"optim_wrapper.optimizer.lr": lr}
+    if leaf in ("dyt", "dyt_ssf"):
+        dispatchers = {".dispatcher.": dict(lr_mult=0.12 / lr)}
+        cfg_options["optim_wrapper.paramwise_cfg"] = dict(custom_keys=dispatchers)
+    cfg_options |= {key.replace("__", "."): value for key, value in options.items()}
     return dict(
-        title=title,
-        config=f"projects/photo_study/configs/{leaf}.py",
-        cfg_options={"optim_wrapper.optimizer.lr": lr, **options},
-        **(dict(tasks=list(tasks)) if tasks else {}),
+        title=title, config=f"projects/photo_study/configs/{leaf}.py", cfg_options=cfg_options
     )
 
 
-_lr = _base_.learning_rates
-_ABLATED = ("clothing", "sign_digits")
-
-
 def _ablation(title: str, leaf: str = "dyt", **options) -> dict:
-    return _method(title, leaf, _lr["adaptformer"], _ABLATED, **options)
+    return _method(title, leaf, _lr["dyt"], **options) | dict(tasks=["clothing", "sign_digits"])
+
+
+_lr = _base_.learning_rates
 
 
 tasks = {
@@ -53,31 +55,35 @@ tasks = {
 methods = {
     "linear": _method("Linear probe", "plain", _lr["linear"]),
     "adaptformer": _method("AdaptFormer", "adaptformer", _lr["adaptformer"]),
-    "dyt": _method("DyT, r = 0.5", "dyt", _lr["adaptformer"]),
+    "dyt": _method("DyT, r = 0.5", "dyt", _lr["dyt"]),
     "lora": _method("LoRA", "lora", _lr["lora"]),
-    "ssf": _method("SSF", "plain", _lr["ssf"], tuning="peft", backbone__type="mmdyt.SSFViT"),
-    "dyt-ssf": _method("DyT with SSF, r = 0.5", "dyt_ssf", _lr["ssf"]),
-    "dyt-r0.7": _method("DyT, r = 0.7", "dyt", _lr["adaptformer"], dyt__target_rate=0.7),
+    "ssf": _method("SSF", "ssf", _lr["ssf"]),
+    "dyt-ssf": _method("DyT with SSF, r = 0.5", "dyt_ssf", _lr["dyt-ssf"]),
+    "dyt-r0.7": _method("DyT, r = 0.7", "dyt", _lr["dyt"], model__dyt__target_rate=0.7),
     "random-weights": _method(
-        "AdaptFormer on random weights", "adaptformer", _lr["adaptformer"], backbone__init_cfg=None
+        "AdaptFormer on random weights",
+        "adaptformer",
+        _lr["random-weights"],
+        model__backbone__init_cfg=None,
     ),
-    "dyt-no-distill": _ablation("DyT without distillation", dyt__distill_weight=0.0),
-    "dyt-dynamic-only": _ablation(
-        "DyT without distillation and complete model",
-        dyt__distill_weight=0.0,
-        dyt__complete_weight=0.0,
-    ),
-    "dyt-fixed": _ablation("DyT with a fixed target", "dyt_fixed"),
+    "dyt-no-opening": _ablation("DyT that does not open first", custom_hooks__4__begin=0.5),
+    "dyt-fixed": _ablation("DyT in the paper's recipe", "dyt_fixed"),
     "dyt-random": _ablation(
         "Random dispatch, r = 0.5",
         "dyt_fixed",
-        backbone__dispatcher__type="mmdyt.RandomDispatcher",
+        model__backbone__dispatcher__type="mmdyt.RandomDispatcher",
     ),
-    "dyt-attn": _ablation("DyT attn, r = 0.5", backbone__dispatch="attn"),
+    "dyt-no-distill": _ablation("DyT without distillation", model__dyt__distill_weight=0.0),
+    "dyt-dynamic-only": _ablation(
+        "DyT without distillation and complete model",
+        model__dyt__distill_weight=0.0,
+        model__dyt__complete_weight=0.0,
+    ),
+    "dyt-attn": _ablation("DyT attn, r = 0.5", model__backbone__dispatch="attn"),
     "dyt-moe4": _ablation(
         "DyT, MoE-adapter, N = 4",
-        backbone__adapter__type="mmdyt.MoEAdapter",
-        backbone__adapter__num_experts=4,
+        model__backbone__adapter__type="mmdyt.MoEAdapter",
+        model__backbone__adapter__num_experts=4,
     ),
 }
 seeds = [0, 1]

@@ -1,7 +1,7 @@
 """Learning rates of the photo study: train on 800 images, choose on the 200 for validation.
 
-Two tasks, one seed, one grid for all methods, its middle first. ``choose_rates`` writes the best
-to ``learning_rates.py``.
+Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first.
+``choose_rates`` writes the best to ``learning_rates.py``.
 """
 
 _base_ = "photo_study.py"
@@ -16,6 +16,8 @@ tasks = {
                 **_base_.tasks[name]["cfg_options"],
                 "train_dataloader.dataset.ann_file": "train800.txt",
                 "test_dataloader.dataset.ann_file": "val200.txt",
+                "train_cfg.max_epochs": 4,
+                "param_scheduler.1.end": 4,
             },
         )
         for name in ("sign_digits", "clothing")
@@ -30,10 +32,19 @@ methods = {
             cfg_options={
                 **_base_.methods[name]["cfg_options"],
                 "optim_wrapper.optimizer.lr": rate,
+                **(
+                    {
+                        "optim_wrapper.paramwise_cfg": dict(
+                            custom_keys={".dispatcher.": dict(lr_mult=0.12 / rate)}
+                        )
+                    }
+                    if name.startswith("dyt")
+                    else {}
+                ),
             },
         )
         for rate in (3e-3, 1e-2, 1e-3, 3e-2)
-        for name in ("linear", "adaptformer", "lora", "ssf")
+        for name in ("linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf", "random-weights")
     },
 }
 seeds = [0]
