@@ -53,7 +53,7 @@ def finished(digits_root, tmp_path_factory):
     runner = Runner.from_cfg(cfg)
     runner.train()
     runner.test()
-    points = [dict(shift=s, rate=r, gflops=g, accuracy=10.0) for s, r, g in BUDGETS]
+    points = [dict(shift=s, rate=r, gflops=g, accuracy=10.0, rates={}) for s, r, g in BUDGETS]
     (work_dir / "budgets.json").write_text(json.dumps(points))
     return work_dir
 
