@@ -78,7 +78,7 @@ def main() -> None:
     # Logs and config of another test than the run's own must not stand for these: a folder apart.
     work_dir = Path(cfg.get("work_dir") or Path("work_dirs") / Path(args.config).stem)
     if args.budget is not None:
-        work_dir /= f"budget_{args.budget}"
+        work_dir /= f"budget_{args.budget}{'_capacity' * args.capacity}"
     if args.tta:
         work_dir /= "tta"
     cfg.work_dir = args.work_dir or str(work_dir)

@@ -186,7 +186,7 @@ def _details(run: FinishedRun) -> dict[str, Any]:
 def _own_points(model: Any, table: dict[str, Any], problems: list[str]) -> list[dict[str, float]]:
     """The points of a table that was measured on these weights."""
     try:
-        if "weights" in table:
+        if table.keys() > {"points"}:  # more than a list of points
             require_own(model, table)
     except ValueError as error:
         problems.append(f"budgets.json is left out: {error}")

@@ -39,3 +39,12 @@ def test_a_cost_of_steps_ends_too_and_a_constant_one_is_refused():
     assert {point["gflops"] for point in steps} == {0.0, 1.0}
     with pytest.raises(ValueError, match="there is no budget to choose"):
         calibrate(lambda shift: dict(shift=shift, rate=0.5, gflops=2.0), 3, lambda done: None)
+
+
+def test_logits_that_all_lie_beyond_the_first_shift_are_reached():
+    def measure(shift):
+        rate = rate_of(shift + 200, 1)  # all tokens are active at a shift of -64
+        return dict(shift=shift, rate=rate, gflops=rate)
+
+    points = calibrate(measure, 3, lambda done: None)
+    assert [round(point["rate"], 1) for point in points] == [0.1, 0.5, 0.9]

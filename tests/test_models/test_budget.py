@@ -190,7 +190,8 @@ def test_a_table_says_which_shift_and_capacity_a_budget_needs(tmp_path):
     state = mmdyt.fileio.load_from_safetensors(str(tmp_path / "adapter.safetensors"))["state_dict"]
     again.load_state_dict(state)
     assert set_budget(again, rate=0.5)["shift"] == pytest.approx(1.0)
-    # Half precision is the same training.
+    # A backbone alone has no head to know it by, half precision is the same training.
+    assert set_budget(again.backbone, rate=0.5, budgets=again.budgets)["shift"] == pytest.approx(1)
     assert set_budget(copy.deepcopy(again).bfloat16(), rate=0.5)["shift"] == pytest.approx(1.0)
 
 
@@ -219,7 +220,12 @@ def test_a_budget_that_cannot_be_is_refused_with_what_can(subtests):
                 "it is a list": [table(model)],
                 "'weights', the": {},
                 "'points' is": table(model) | dict(points=[]),
+                "'weights', the fing": table(model) | dict(weights=dict(hash="", sketch=None)),
                 "a point lacks": table(model) | dict(trained=dict(shift=None)),
+                "a point .* the rate of": table(model)
+                | dict(trained=table(model)["points"][0] | dict(rates={})),
+                "the capacity of": table(model)
+                | dict(trained=table(model)["points"][0] | dict(capacity=None)),
             }.items()
         },
         r"capacity must be a number in \(0, 1\], got 1.5": lambda: set_capacity(model, 1.5),

@@ -71,6 +71,7 @@ def test_a_measured_table_travels_with_the_adapter_and_sets_the_test(
     run_main(run_test, *command, "--budget", table["trained"]["rate"], "--capacity")
     static = table["trained"]["capacity"]
     assert json.loads(out.read_text())["accuracy/top1"] == static["accuracy"]
+    assert list(run.glob("budget_*_capacity/*/*.json"))
     with pytest.raises(SystemExit, match=r"rate=0.999 is outside the measured range \["):
         run_main(run_test, *command, "--budget", 0.999)
     plain = ["--cfg-options", "model.backbone.dispatch=None", "model.dyt=None"]

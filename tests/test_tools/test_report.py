@@ -53,7 +53,7 @@ def finished(digits_root, tmp_path_factory):
     runner = Runner.from_cfg(cfg)
     runner.train()
     runner.test()
-    points = [dict(shift=s, rate=r, gflops=g, accuracy=10.0, rates={}) for s, r, g in BUDGETS]
+    points = [dict(shift=s, rate=r, gflops=g, accuracy=10.0) for s, r, g in BUDGETS]
     (work_dir / "budgets.json").write_text(json.dumps(points))
     return work_dir
 
@@ -184,7 +184,11 @@ def test_runs_are_compared_and_lost_weights_are_said(run_dir, tmp_path):
 
 def test_a_table_of_budgets_of_other_weights_is_left_out(run_dir):
     file = run_dir / "budgets.json"
-    file.write_text(json.dumps(dict(points=json.loads(file.read_text()), weights=NO_WEIGHTS)))
+    names = [f"{layer:02d}_mlp" for layer in range(3)]
+    points = [
+        point | dict(rates=dict.fromkeys(names, 0.5)) for point in json.loads(file.read_text())
+    ]
+    file.write_text(json.dumps(dict(points=points, weights=NO_WEIGHTS)))
     text = write_report([run_dir]).read_text()
     assert "budgets.json is left out: the table of budgets was measured on another checkp" in text
     assert 'class="viewer"' in text and "rate 1.00" not in text

@@ -167,6 +167,8 @@ def main() -> None:
     print_table(budgets, curves)
     written = ", ".join(map(str, [*kept, args.out / "budgets.png"]))
     Console().print(f"Written to {written}", soft_wrap=True)
+    if Path(args.checkpoint).suffix == ".safetensors" and Path(args.checkpoint) not in kept:
+        Console().print(f"{args.checkpoint} is left alone: its folder may not be written")
 
 
 if __name__ == "__main__":

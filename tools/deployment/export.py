@@ -199,11 +199,9 @@ def main() -> None:
     idle: set[tuple[int, str]] = set()
     if args.idle_batches:
         loader = islice(Runner.build_dataloader(cfg.val_dataloader), args.idle_batches)
-        # A segmentor sees a window of an image, which may have any size, at a time.
-        batches = [
-            center_crop(model.data_preprocessor(batch)["inputs"], list(shape[-2:]))
-            for batch in loader
-        ]
+        batches = [model.data_preprocessor(batch)["inputs"] for batch in loader]
+        if hasattr(model, "decode_head"):  # sees a window of an image, of any size, at a time
+            batches = [center_crop(batch, list(shape[-2:])) for batch in batches]
         idle = idle_branches(model, batches)
     else:
         contrast = torch.linspace(0.1, 3, max(BATCHES)).view(-1, *[1] * len(shape))

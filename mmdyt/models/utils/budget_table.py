@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ NUMBERS = ("shift", "rate", "gflops", "accuracy")
 def own_fingerprint(model: nn.Module) -> dict:
     """Describe a model's dispatchers and head, by which a table is known again.
 
-    Adapters and backbone are left out: merging and packing rewrite them.
+    Adapters and backbone are left out: merging and packing rewrite them. So is an
+    auxiliary head, which inference may lack.
     """
     return fingerprint(_own_weights(model))
 
@@ -33,12 +34,16 @@ def require_own(model: nn.Module, budgets: Any) -> None:
         ValueError: Naming what is missing, or a tensor that differs.
     """
     weights = _own_weights(model)
-    if problem := _problem(budgets):
+    names = {name for name, *_ in settable_dispatchers(model)}
+    if problem := _problem(budgets, names):
         raise ValueError(
             f"this is no table of budgets: {problem}; "
             "tools/analysis_tools/budget_curve.py CONFIG CHECKPOINT measures one"
         )
-    if wrong := unlike(budgets["weights"], weights):
+    theirs = budgets["weights"]
+    if not hasattr(model, "backbone"):  # a backbone alone, of a table of the whole model
+        theirs = theirs | dict(sketch={k: v for k, v in theirs["sketch"].items() if k in weights})
+    if wrong := unlike(theirs, weights):
         raise ValueError(
             "the table of budgets was measured on another checkpoint "
             f"({budgets.get('checkpoint', 'unnamed')}): {len(wrong)} tensors of dispatchers and "
@@ -82,22 +87,30 @@ def _own_weights(model: nn.Module) -> dict[str, Tensor]:
     }
     if not hasattr(model, "backbone"):
         return dispatchers
+    others = ("backbone.", "auxiliary_head.")
     state = model.state_dict().items()
-    return dispatchers | {name: t for name, t in state if not name.startswith("backbone.")}
+    return dispatchers | {name: t for name, t in state if not name.startswith(others)}
 
 
-def _problem(budgets: Any) -> str | None:
-    """Say what keeps something from being a table of budgets."""
+def _problem(budgets: Any, dispatchers: Set[str]) -> str | None:
+    """Say what keeps something from being a table of budgets of these dispatchers."""
     if not isinstance(budgets, Mapping):
         return f"it is a {type(budgets).__name__}"
     weights, points = budgets.get("weights"), budgets.get("points")
-    if not isinstance(weights, Mapping) or not {"hash", "sketch"} <= weights.keys():
+    if not isinstance(weights, dict) or not isinstance(weights.get("sketch"), dict):
         return "'weights', the fingerprint of the model, is missing or damaged"
     if not isinstance(points, list) or not points:
         return "'points' is missing or empty"
-    trained = [budgets["trained"]] if "trained" in budgets else []
-    for point in [*points, *trained]:
-        fine = isinstance(point, Mapping) and isinstance(point.get("rates"), Mapping)
-        if not fine or not all(isinstance(point.get(name), (int, float)) for name in NUMBERS):
-            return f"a point lacks numbers for {', '.join(NUMBERS)}, or its rates"
+    for point in [*points, *([budgets["trained"]] if "trained" in budgets else [])]:
+        if not _numbers(point, NUMBERS) or not _numbers(point.get("rates"), dispatchers):
+            return f"a point lacks numbers for {', '.join(NUMBERS)}, or the rate of a dispatcher"
+        if "capacity" in point and not _numbers(point["capacity"], ("gflops", "accuracy")):
+            return "the capacity of a point lacks numbers for gflops and accuracy"
     return None
+
+
+def _numbers(values: Any, names: Collection[str]) -> bool:
+    """Whether something has a number by each of these names."""
+    return isinstance(values, Mapping) and all(
+        isinstance(values.get(name), (int, float)) for name in names
+    )

@@ -7,4 +7,4 @@ tasks = {
     name: dict(cfg_options={"train_cfg.max_epochs": 8, "param_scheduler.1.end": 8})
     for name in ("sign_digits", "clothing")
 }
-seeds = [1]
+seeds = [0, 1, 2]
