@@ -100,6 +100,7 @@ def render_page(study: Study, lr_records: Sequence[Record], speed: dict[str, Any
         figures=figures_section(list(draw(study, speed))),
         speed=speed_section(study, speed),
         pictures=pictures_section(),
+        lr_coverage=coverage(Study(Suite.fromfile(SUITES["lr"]), list(lr_records))),
         learning_rates=lr_table(study, lr_records),
         hours=f"{sum(record['seconds'] for record in there) / 3600:.1f}",
         cpu=", ".join(sorted({record["host"]["cpu"] for record in there})),
