@@ -1,8 +1,7 @@
 """Measure the speed of the tuned models on test photographs: images a second, by method.
 
 All models take turns on the same 32 photographs, merged for inference where that is possible
-(LoRA, SSF). Run it on an idle machine; it writes
-``results/speed.json``.
+(LoRA, SSF). Run it on an idle machine; it writes ``results/speed.json``.
 """
 
 from __future__ import annotations

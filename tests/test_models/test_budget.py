@@ -221,6 +221,7 @@ def test_a_budget_that_cannot_be_is_refused_with_what_can(subtests):
                 "'weights', the": {},
                 "'points' is": table(model) | dict(points=[]),
                 "'weights', the fing": table(model) | dict(weights=dict(hash="", sketch=None)),
+                "'weights', the fingerprint": table(model) | dict(weights=dict(sketch={})),
                 "a point lacks": table(model) | dict(trained=dict(shift=None)),
                 "a point .* the rate of": table(model)
                 | dict(trained=table(model)["points"][0] | dict(rates={})),

@@ -97,7 +97,10 @@ def _problem(budgets: Any, dispatchers: Set[str]) -> str | None:
     if not isinstance(budgets, Mapping):
         return f"it is a {type(budgets).__name__}"
     weights, points = budgets.get("weights"), budgets.get("points")
-    if not isinstance(weights, dict) or not isinstance(weights.get("sketch"), dict):
+    kinds = {"hash": str, "sketch": dict}
+    if not isinstance(weights, dict) or not all(
+        isinstance(weights.get(key), kind) for key, kind in kinds.items()
+    ):
         return "'weights', the fingerprint of the model, is missing or damaged"
     if not isinstance(points, list) or not points:
         return "'points' is missing or empty"
