@@ -1,8 +1,9 @@
 """Gather what the report needs from the finished runs of the photo study.
 
 Adds to the committed ``records.json.gz``, of which it keeps what still fits the suites, and
-writes ``token_maps_<task>.jpg``; ``python -m projects.photo_study.report`` renders the page.
-CIFAR-10's images have no licence and get no picture.
+writes ``token_maps_<task>.jpg``, and ``token_maps.jpg`` with one photograph of each of these
+tasks; ``python -m projects.photo_study.report`` renders the page. CIFAR-10's images have no
+licence and get no picture.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -76,6 +78,12 @@ def token_masks(run: SuiteRun, images: NDArray) -> NDArray:
     return np.stack([record.mask[:, record.num_prefix :].numpy() for record in records])
 
 
+def save_picture(name: str, figure: Figure) -> None:
+    """Save token maps among the results."""
+    with atomic_path(FOLDER / f"{name}.jpg") as path:
+        figure.savefig(path, dpi=80, pil_kwargs=dict(quality=85))
+
+
 @tool
 def main() -> None:
     """Write the records and the pictures that there are."""
@@ -86,12 +94,17 @@ def main() -> None:
     folders = {"study": args.out, "lr": args.lr_out}
     suites = {name: Suite.fromfile(path, folders[name]) for name, path in SUITES.items()}
     print(write_records(suites, RECORDS), "records in", RECORDS)
+    shown = {}
     for run in suites["study"].runs(PICTURED, ["dyt"], [0]):
         if run.status() == "done":
             images = read_photographs(Path(run.config().test_dataloader.dataset.data_root), IMAGES)
-            figure = draw_masks(images, token_masks(run, images))
-            with atomic_path(FOLDER / f"token_maps_{run.task}.jpg") as path:
-                figure.savefig(path, dpi=80, pil_kwargs=dict(quality=85))
+            masks = token_masks(run, images)
+            save_picture(f"token_maps_{run.task}", draw_masks(images, masks))
+            shown[suites["study"].tasks[run.task]["title"]] = images[:1], masks[:, :1]
+    if len(shown) == len(PICTURED):
+        images, masks = zip(*shown.values(), strict=True)
+        figure = draw_masks(np.concatenate(images), np.concatenate(masks, axis=1), list(shown))
+        save_picture("token_maps", figure)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Render results.md and its figures from the committed records, in seconds.
+"""Render results.md, its figures and the README's table from the committed records, in seconds.
 
 ``python -m projects.photo_study.collect`` makes the records; the page's text is in ``page.txt``.
 """
@@ -20,6 +20,7 @@ from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import FOLDER, HERE, PICTURED, RECORDS, SUITES
+from projects.photo_study.readme import README, between_marks, readme_section
 from projects.study.intervals import judge
 from projects.study.records import read_records
 from projects.study.study import Record, Study, rates, saved_mflops
@@ -155,7 +156,10 @@ def main() -> None:
             figure.savefig(path, dpi=110, metadata={"Software": None})
     with atomic_path(PAGE) as path:
         path.write_text(render_page(study, records["lr"], speed))
-    print(f"{PAGE} and the figures in {FOLDER} are written")
+    section = readme_section(study, complete_methods(study), speed)
+    with atomic_path(README) as path:
+        path.write_text(between_marks(README.read_text(), section))
+    print(f"{PAGE}, the figures in {FOLDER} and the table of {README} are written")
 
 
 if __name__ == "__main__":

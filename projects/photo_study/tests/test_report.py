@@ -13,7 +13,8 @@ from projects.photo_study import choose_rates
 from projects.photo_study.choose_rates import best_rate
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import PICTURED, RECORDS, SUITES
-from projects.photo_study.report import PAGE, draw, read_speed, render_page
+from projects.photo_study.readme import END, README, between_marks, readme_section
+from projects.photo_study.report import PAGE, complete_methods, draw, read_speed, render_page
 from projects.study.intervals import judge
 from projects.study.records import read_records, write_records
 from projects.study.study import Study, mean_accuracies
@@ -55,6 +56,15 @@ def test_the_committed_page_is_what_the_records_render_to(suite):
     page = render_page(Study(suite, records["study"]), records["lr"], read_speed())
     assert PAGE.read_text() == page
     assert "$" not in page
+
+
+def test_the_readme_shows_what_the_records_render_to(suite):
+    study = Study(suite, read_records(RECORDS)["study"])
+    section = readme_section(study, complete_methods(study), read_speed())
+    text = README.read_text()
+    assert between_marks(text, section) == text
+    with pytest.raises(ValueError, match="lacks the line <!-- photo study: end"):
+        between_marks(text.replace(END, ""), section)
 
 
 def test_the_records_are_of_the_configs_as_they_stand():
@@ -152,6 +162,19 @@ def test_figures_need_every_task_of_a_method(suite):
     assert set(draw(study, speed)) == {"accuracy_cost.png", "accuracy_speed.png", "rates.png"}
     one = Study(suite, [r for r in study.records if r["task"] == "clothing"])
     assert set(draw(one, speed)) == {"rates.png"}
+
+
+def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
+    study = invented(suite, {"dyt": 70.5}, seeds=[0])
+    speed = dict(speed={"dyt": 50.0}, task="clothing", batch=32, threads=2, host=dict(cpu="a CPU"))
+    section = readme_section(study, ["linear", "dyt"], speed)
+    assert "| DyT, r = 0.5 | 1 | 0.700 | 0.50 | 50 | 70." in section
+    assert "0.50 | - | 60." in section, "the linear probe was not timed"
+    assert section.endswith(
+        "5 tasks, one seed. Images/s: Clothing, batches of 32, 2 threads of a CPU."
+    )
+    assert "±" in readme_section(invented(suite, {}), ["dyt"], None)
+    assert readme_section(study, [], None) == ""
 
 
 def test_the_best_mean_over_the_tasks_is_chosen():

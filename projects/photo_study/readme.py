@@ -1,0 +1,66 @@
+"""The photo study's main results as the README shows them, between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from projects.study.study import Study, activation_rate, saved_mflops
+from projects.study.tables import mean_of_tasks, table
+
+README = Path("README.md")
+BEGIN = "<!-- photo study: `make study-photo-report` writes this -->"
+END = "<!-- photo study: end -->"
+HEAD = ["method", "trained, K", "GFLOPs", "active tokens", "images/s", "mean accuracy, %"]
+
+
+def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any] | None) -> str:
+    """The table, with a sentence about what its figures are.
+
+    Args:
+        study: The records with their suite.
+        methods: Names of the rows; they ran on all tasks. If none did, there is nothing to show.
+        speed: What ``measure_speed`` wrote, ``None`` if it was not run.
+
+    Returns:
+        Markdown.
+    """
+    if not methods:
+        return ""
+    rows = []
+    for name in methods:
+        first = next(r for r in study.records if r["method"] == name)
+        dispatched = "dispatch/activation_rate" in first["metrics"]
+        rows.append(
+            [
+                study.suite.methods[name]["title"],
+                f"{first['params']['trainable'] / 1e3:.0f}",
+                f"{-study.mean(name, saved_mflops) / 1e3:.3f}",
+                f"{study.mean(name, activation_rate):.2f}" if dispatched else "-",
+                f"{speed['speed'][name]:.0f}" if speed and name in speed["speed"] else "-",
+                mean_of_tasks(study, name),
+            ]
+        )
+    shown = table(HEAD, rows)
+    spread = "mean of the seeds and its deviation" if "±" in shown else "one seed"
+    caption = f"Test accuracy, {len(study.suite.tasks)} tasks, {spread}."
+    if speed:
+        caption += (
+            f" Images/s: {study.suite.tasks[speed['task']]['title']}, batches of {speed['batch']}, "
+            f"{speed['threads']} threads of {speed['host']['cpu']}."
+        )
+    return f"{shown}\n\n{caption}"
+
+
+def between_marks(text: str, content: str) -> str:
+    """Replace what stands between the marks.
+
+    Raises:
+        ValueError: If the text lacks one of them.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{README} lacks the line {END if begin else BEGIN}")
+    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
