@@ -130,11 +130,11 @@ photo-weights: install
 # second seed.
 study-photo: photo-weights
 	$(RUN) tools/dataset_converters/photo_tasks.py data/photo --sources $(SOURCES)
-	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study_lr.py
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study_lr.py --workers 2
 	$(RUN) -m projects.photo_study.choose_rates
-	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py --seeds 0 \
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py --workers 2 --seeds 0 \
 	    --methods linear adaptformer lora ssf dyt dyt-r0.7 dyt-ssf random-weights
-	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py
+	$(RUN) tools/sweep.py $(PHOTO)/configs/suites/photo_study.py --workers 2
 	$(RUN) -m projects.photo_study.measure_speed
 	$(RUN) -m projects.photo_study.collect
 	$(RUN) -m projects.photo_study.report
