@@ -1,12 +1,15 @@
 """Learning rates of the photo study: train on 800 images, choose on the 200 for validation.
 
-Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first.
+Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first. The
+linear probe has a rate more above: its best is the largest of the grid.
 ``choose_rates`` writes the best to ``learning_rates.py``.
 """
 
 _base_ = "photo_study.py"
 
 title = "Photo study: learning rates"
+_names = ["linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf", "random-weights"]
+_grid = dict.fromkeys((3e-3, 1e-2, 1e-3, 3e-2), _names) | {1e-1: ["linear"]}
 tasks = {
     "_delete_": True,
     **{
@@ -43,8 +46,8 @@ methods = {
                 ),
             },
         )
-        for rate in (3e-3, 1e-2, 1e-3, 3e-2)
-        for name in ("linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf", "random-weights")
+        for rate, names in _grid.items()
+        for name in names
     },
 }
 seeds = [0]
