@@ -43,12 +43,13 @@ def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any
             ]
         )
     shown = table(HEAD, rows)
-    spread = "mean of the seeds and its deviation" if "±" in shown else "one seed"
-    caption = f"Test accuracy, {len(study.suite.tasks)} tasks, {spread}."
+    spread = "; ±: deviation over the seeds" if "±" in shown else ", one seed"
+    caption = f"Test accuracy, {len(study.suite.tasks)} tasks{spread}."
     if speed:
         caption += (
             f" Images/s: {study.suite.tasks[speed['task']]['title']}, batches of {speed['batch']}, "
-            f"{speed['threads']} threads of {speed['host']['cpu']}."
+            f"{speed['threads']} threads of {speed['host']['cpu']}, LoRA and SSF merged into the "
+            "backbone (LoRA's GFLOPs are those of training)."
         )
     return f"{shown}\n\n{caption}"
 

@@ -170,9 +170,7 @@ def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
     section = readme_section(study, ["linear", "dyt"], speed)
     assert "| DyT, r = 0.5 | 1 | 0.700 | 0.50 | 50 | 70." in section
     assert "0.50 | - | 60." in section, "the linear probe was not timed"
-    assert section.endswith(
-        "5 tasks, one seed. Images/s: Clothing, batches of 32, 2 threads of a CPU."
-    )
+    assert "5 tasks, one seed. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
     assert "±" in readme_section(invented(suite, {}), ["dyt"], None)
     assert readme_section(study, [], None) == ""
 

@@ -9,9 +9,8 @@ _base_ = "photo_study.py"
 
 title = "Photo study: learning rates"
 _names = ["linear", "adaptformer", "lora", "ssf", "dyt", "dyt-ssf", "random-weights"]
-_grid = dict.fromkeys((3e-3, 1e-2, 1e-3, 3e-2), _names) | dict.fromkeys(
-    (1e-1, 3e-1, 1.0), ["linear"]
-)
+_grid = dict.fromkeys((3e-3, 1e-2, 1e-3, 3e-2), _names)
+_grid |= dict.fromkeys((0.1, 0.3, 1.0), _names[:1])
 tasks = {
     "_delete_": True,
     **{
