@@ -25,6 +25,7 @@ methods = {
     "dyt-layer": dict(
         title="DyT (layer)", config=leaf.format("vit-b16_dyt-layer"), paper=dict(cifar100=89.38)
     ),
+    "dyt-opened": dict(title="opened first", config=leaf.format("vit-b16_dyt-opened")),
     "dyt-tau-schedule": dict(
         title="tau from 5 to 0.1", config=leaf.format("vit-b16_dyt-tau-schedule")
     ),
