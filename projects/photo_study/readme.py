@@ -43,19 +43,28 @@ def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any
             ]
         )
     shown = table(HEAD, rows)
-    spread = "; ±: deviation over the seeds" if "±" in shown else ", one seed"
-    caption = f"Test accuracy, {len(study.suite.tasks)} tasks{spread}."
+    seeds = sorted({record["seed"] for record in study.records if record["method"] in methods})
+    caption = f"Test accuracy, {len(study.suite.tasks)} tasks, seeds {', '.join(map(str, seeds))}"
+    caption += "; ±: deviation over seeds that ran on all of them." if "±" in shown else "."
+    if "lora" in methods:
+        caption += " LoRA's GFLOPs are those of training, merged they are the linear probe's."
     if speed:
         caption += (
             f" Images/s: {study.suite.tasks[speed['task']]['title']}, batches of {speed['batch']}, "
-            f"{speed['threads']} threads of {speed['host']['cpu']}, LoRA and SSF merged into the "
-            "backbone (LoRA's GFLOPs are those of training)."
+            f"{speed['threads']} threads of {speed['host']['cpu']}, LoRA and SSF merged."
         )
     return f"{shown}\n\n{caption}"
 
 
 def between_marks(text: str, content: str) -> str:
     """Replace what stands between the marks.
+
+    Args:
+        text: The README.
+        content: What is to stand there.
+
+    Returns:
+        The new text.
 
     Raises:
         ValueError: If the text lacks one of them.

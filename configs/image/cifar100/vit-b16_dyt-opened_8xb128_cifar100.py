@@ -1,4 +1,4 @@
-"""DyT whose target falls from 1 to r, for trainings that are shorter than the paper's, on CIFAR-100."""
+"""DyT whose target falls from 1 to r while it trains, which short trainings need, on CIFAR-100."""
 
 _base_ = "vit-b16_dyt_8xb128_cifar100.py"
 

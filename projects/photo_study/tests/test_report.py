@@ -1,11 +1,14 @@
 """The photo study's page says what its records say, also while runs are missing."""
 
 import json
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmdyt.engine.run_spec import fingerprint
 from mmdyt.engine.suite import Suite
@@ -13,8 +16,8 @@ from projects.photo_study import choose_rates
 from projects.photo_study.choose_rates import best_rate
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import PICTURED, RECORDS, SUITES
-from projects.photo_study.readme import END, README, between_marks, readme_section
-from projects.photo_study.report import PAGE, complete_methods, draw, read_speed, render_page
+from projects.photo_study.readme import BEGIN, END, README, between_marks, readme_section
+from projects.photo_study.report import PAGE, draw, read_speed, readme_methods, render_page
 from projects.study.intervals import judge
 from projects.study.records import read_records, write_records
 from projects.study.study import Study, mean_accuracies
@@ -60,11 +63,15 @@ def test_the_committed_page_is_what_the_records_render_to(suite):
 
 def test_the_readme_shows_what_the_records_render_to(suite):
     study = Study(suite, read_records(RECORDS)["study"])
-    section = readme_section(study, complete_methods(study), read_speed())
+    section = readme_section(study, readme_methods(study), read_speed())
     text = README.read_text()
     assert between_marks(text, section) == text
-    with pytest.raises(ValueError, match="lacks the line <!-- photo study: end"):
-        between_marks(text.replace(END, ""), section)
+    other = between_marks(text, "other")
+    assert f"{BEGIN}\n\nother\n\n{END}" in other
+    assert between_marks(other, section) == text
+    for mark in (BEGIN, END):
+        with pytest.raises(ValueError, match=f"lacks the line {re.escape(mark)}"):
+            between_marks(text.replace(mark, ""), section)
 
 
 def test_the_records_are_of_the_configs_as_they_stand():
@@ -74,6 +81,25 @@ def test_the_records_are_of_the_configs_as_they_stand():
         for record in records[name]:
             run = runs[f"{record['task']}/{record['method']}/seed{record['seed']}"]
             assert record["fingerprint"] == fingerprint(run.config()), run.name
+
+
+def test_the_learning_rates_are_the_best_of_the_records():
+    learned = mean_accuracies(read_records(RECORDS)["lr"])
+    assert Config.fromfile(choose_rates.TARGET).learning_rates == {
+        method: best_rate(by_rate) for method, by_rate in learned.items()
+    }
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_dispatchers_learn_at_one_rate(name):
+    methods = Suite.fromfile(SUITES[name]).methods.items()
+    ours = {key: each for key, each in methods if Path(each["config"]).stem in ("dyt", "dyt_ssf")}
+    assert {"dyt", "dyt-ssf"} <= {key.partition("-lr")[0] for key in ours}
+    for key, each in ours.items():
+        options = each["cfg_options"]
+        keys = options["optim_wrapper.paramwise_cfg"]["custom_keys"]
+        rate = options["optim_wrapper.optimizer.lr"] * keys[".dispatcher."]["lr_mult"]
+        assert rate == pytest.approx(0.12), key
 
 
 def test_the_claims_are_of_the_suites_methods(suite):
@@ -167,11 +193,16 @@ def test_figures_need_every_task_of_a_method(suite):
 def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
     study = invented(suite, {"dyt": 70.5}, seeds=[0])
     speed = dict(speed={"dyt": 50.0}, task="clothing", batch=32, threads=2, host=dict(cpu="a CPU"))
+    for record in study.records:
+        if record["method"] == "linear":
+            del record["metrics"]["dispatch/activation_rate"]
     section = readme_section(study, ["linear", "dyt"], speed)
     assert "| DyT, r = 0.5 | 1 | 0.700 | 0.50 | 50 | 70." in section
-    assert "0.50 | - | 60." in section, "the linear probe was not timed"
-    assert "5 tasks, one seed. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
-    assert "±" in readme_section(invented(suite, {}), ["dyt"], None)
+    assert "| Linear probe | 1 | 1.000 | - | - | 60." in section, "without dispatch, not timed"
+    assert "5 tasks, seeds 0. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
+    both = readme_section(invented(suite, {}), ["dyt", "lora"], None)
+    assert "seeds 0, 1; ±:" in both and "LoRA's GFLOPs" in both and "Images/s" not in both
+    assert "random-weights" not in readme_methods(study)
     assert readme_section(study, [], None) == ""
 
 

@@ -1,7 +1,7 @@
 """Learning rates of the photo study: train on 800 images, choose on the 200 for validation.
 
-Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first. The
-linear probe, which learns best at large ones, has three more above.
+Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first, and
+three more rates for the linear probe, whose best lay at the grid's edge.
 ``choose_rates`` writes the best to ``learning_rates.py``.
 """
 
