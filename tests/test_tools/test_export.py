@@ -25,6 +25,7 @@ from mmdyt.engine.deployment import (
     verify,
     write_onnx,
 )
+from mmdyt.engine.slimming import idle_branches, slim
 from mmdyt.evaluation import build_uninitialised, sample_shape
 from mmdyt.models.layers.decisions import ShiftedThreshold
 from mmdyt.models.utils import collect_dispatch, set_capacity
@@ -32,7 +33,7 @@ from mmdyt.models.utils.budget_table import own_fingerprint
 from tests.conftest import CONFIGS, REPO, TINY_ARCH, build, randomise_adapters, tiny_classifier
 from tests.test_models import test_third_party
 from tests.test_models.helpers import spread_dispatch
-from tools.deployment.export import idle_branches, main, slim
+from tools.deployment.export import main
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="requirements/deploy.txt")
 pytestmark = pytest.mark.skipif(
