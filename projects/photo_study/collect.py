@@ -100,7 +100,8 @@ def main() -> None:
             images = read_photographs(Path(run.config().test_dataloader.dataset.data_root), IMAGES)
             masks = token_masks(run, images)
             save_picture(f"token_maps_{run.task}", draw_masks(images, masks))
-            shown[suites["study"].tasks[run.task]["title"]] = images[:1], masks[:, :1]
+            pick = [len(shown)]  # another for each: two tasks share their photographs
+            shown[suites["study"].tasks[run.task]["title"]] = images[pick], masks[:, pick]
     if len(shown) == len(PICTURED):
         images, masks = zip(*shown.values(), strict=True)
         figure = draw_masks(np.concatenate(images), np.concatenate(masks, axis=1), list(shown))
