@@ -44,7 +44,8 @@ def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any
         )
     shown = table(HEAD, rows)
     seeds = sorted({record["seed"] for record in study.records if record["method"] in methods})
-    caption = f"Test accuracy, {len(study.suite.tasks)} tasks, seeds {', '.join(map(str, seeds))}"
+    word = "seeds" if len(seeds) > 1 else "seed"
+    caption = f"Test accuracy, {len(study.suite.tasks)} tasks, {word} {', '.join(map(str, seeds))}"
     caption += "; ±: deviation over seeds that ran on all of them." if "±" in shown else "."
     if "lora" in methods:
         caption += " LoRA's GFLOPs are those of training, merged they are the linear probe's."

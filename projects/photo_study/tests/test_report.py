@@ -199,7 +199,7 @@ def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
     section = readme_section(study, ["linear", "dyt"], speed)
     assert "| DyT, r = 0.5 | 1 | 0.700 | 0.50 | 50 | 70." in section
     assert "| Linear probe | 1 | 1.000 | - | - | 60." in section, "without dispatch, not timed"
-    assert "5 tasks, seeds 0. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
+    assert "5 tasks, seed 0. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
     both = readme_section(invented(suite, {}), ["dyt", "lora"], None)
     assert "seeds 0, 1; ±:" in both and "LoRA's GFLOPs" in both and "Images/s" not in both
     assert "random-weights" not in readme_methods(study)
