@@ -94,7 +94,7 @@ def main() -> None:
     folders = {"study": args.out, "lr": args.lr_out}
     suites = {name: Suite.fromfile(path, folders[name]) for name, path in SUITES.items()}
     print(write_records(suites, RECORDS), "records in", RECORDS)
-    shown = {}
+    shown: dict[str, tuple[NDArray, NDArray]] = {}
     for run in suites["study"].runs(PICTURED, ["dyt"], [0]):
         if run.status() == "done":
             images = read_photographs(Path(run.config().test_dataloader.dataset.data_root), IMAGES)
