@@ -1,9 +1,9 @@
 """Gather what the report needs from the finished runs of the photo study.
 
-Adds to the committed ``records.json.gz``, of which it keeps what still fits the suites, and
-writes ``token_maps_<task>.jpg``, and ``token_maps.jpg`` with one photograph of each of these
-tasks; ``python -m projects.photo_study.report`` renders the page. CIFAR-10's images have no
-licence and get no picture.
+Adds to the committed ``records.json.gz``, of which it keeps what still fits the suites;
+``python -m projects.photo_study.report`` renders the page. Token maps show photographs, which
+are not committed: ``token_maps_<task>.jpg`` of four tasks, and ``token_maps.jpg`` with one
+photograph of each, go to ``work_dirs/photo_study/``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from projects.study.records import write_records
 
 HERE = Path("projects/photo_study")
 FOLDER = HERE / "results"
+PICTURES = Path("work_dirs/photo_study")
 RECORDS = FOLDER / "records.json.gz"
 SUITES = {
     "study": HERE / "configs/suites/photo_study.py",
@@ -79,8 +80,9 @@ def token_masks(run: SuiteRun, images: NDArray) -> NDArray:
 
 
 def save_picture(name: str, figure: Figure) -> None:
-    """Save token maps among the results."""
-    with atomic_path(FOLDER / f"{name}.jpg") as path:
+    """Save token maps, outside of what is committed."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with atomic_path(PICTURES / f"{name}.jpg") as path:
         figure.savefig(path, dpi=80, pil_kwargs=dict(quality=85))
 
 

@@ -19,7 +19,7 @@ from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
-from projects.photo_study.collect import FOLDER, HERE, PICTURED, RECORDS, SUITES
+from projects.photo_study.collect import FOLDER, HERE, RECORDS, SUITES
 from projects.photo_study.readme import README, between_marks, readme_section
 from projects.study.intervals import judge
 from projects.study.records import read_records
@@ -67,13 +67,6 @@ def speed_section(study: Study, speed: dict[str, Any] | None) -> str:
     return f"{where}\n\n{table(['method', 'images/s'], rows)}"
 
 
-def pictures_section() -> str:
-    """The token maps that there are."""
-    shown = [name for name in PICTURED if (FOLDER / f"token_maps_{name}.jpg").exists()]
-    lines = [f"![Token maps of {name}](results/token_maps_{name}.jpg)" for name in shown]
-    return "\n\n".join(lines) or "No run with dispatch is in yet."
-
-
 def figures_section(figures: Sequence[str]) -> str:
     """The figures that could be drawn."""
     captions = {
@@ -105,7 +98,6 @@ def render_page(study: Study, lr_records: Sequence[Record], speed: dict[str, Any
         num_undecided=verdicts["undecided"],
         figures=figures_section(list(draw(study, speed))),
         speed=speed_section(study, speed),
-        pictures=pictures_section(),
         lr_coverage=coverage(Study(Suite.fromfile(SUITES["lr"]), list(lr_records))),
         learning_rates=lr_table(study, lr_records),
         hours=f"{sum(record['seconds'] for record in there) / 3600:.1f}",
