@@ -35,4 +35,4 @@ methods = {
         for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     },
 }
-seeds = [0, 1]
+seeds = [0, 1, 2]
