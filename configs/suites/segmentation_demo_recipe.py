@@ -30,18 +30,20 @@ def _method(title: str, leaf: str, lr: float, **options) -> dict:
     )
 
 
-_faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(lr_mult=5.0)))}
+_leaves = {"linear": "Linear probe", "adaptformer": "AdaptFormer", "dyt": "DyT"}
 _end = "custom_hooks.5.end"  # of the RateScheduleHook
-methods = {}
-for _lr in (1e-2, 3e-3, 3e-2):
-    for _name, _title, _leaf, _options in [
-        ("dyt", "DyT", "dyt", {}),
-        ("adaptformer", "AdaptFormer", "adaptformer", {}),
-        ("dyt-early", "DyT, target reached at half time", "dyt", {_end: 0.5}),
-        ("dyt-fast", "DyT, dispatchers 5 times as fast", "dyt", _faster),
-        ("dyt-tau1", "DyT, tau 1", "dyt", {"model.backbone.dispatcher.tau": 1.0}),
-        ("linear", "Linear probe", "linear", {}),
-        ("dyt-fixed", "DyT, the paper's recipe", "dyt-fixed", {}),
-    ]:
-        methods[f"{_name}-lr{_lr:g}"] = _method(_title, _leaf, _lr, **_options)
+_faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(lr_mult=5.0)))}
+methods = {
+    **{
+        f"{leaf}-lr{lr:g}": _method(title, leaf, lr)
+        for lr in (1e-2, 3e-3, 3e-2)
+        for leaf, title in _leaves.items()
+    },
+    # Changes of the recipe, one at a time, at the best rate.
+    "dyt-fixed": _method("DyT, the paper's recipe", "dyt-fixed", 1e-2),
+    "dyt-early": _method("DyT, target reached at half time", "dyt", 1e-2, **{_end: 0.5}),
+    "dyt-late": _method("DyT, target reached at the end", "dyt", 1e-2, **{_end: 1.0}),
+    "dyt-fast": _method("DyT, dispatchers 5 times as fast", "dyt", 1e-2, **_faster),
+    "dyt-tau1": _method("DyT, tau 1", "dyt", 1e-2, **{"model.backbone.dispatcher.tau": 1.0}),
+}
 seeds = [0, 1, 2]

@@ -4,7 +4,7 @@ As it stands a linear probe of 4 epochs on CIFAR-10; suites set task, epochs and
 """
 
 _base_ = [
-    "_base_/vit-s14.py",
+    "../../../configs/_base_/models/vit-s14_saliency-tuned.py",
     "_base_/photo.py",
     "../../transfer_study/configs/_base_/runtime.py",
 ]
