@@ -32,7 +32,7 @@ methods = {
             ("dyt", "DyT r = 0.5"),
             ("dyt-opened", "DyT r = 0.5, opened first"),
         ]
-        for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+        for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     },
 }
 seeds = [0, 1, 2]
