@@ -30,7 +30,7 @@ methods = {
             ("adaptformer", "AdaptFormer"),
             ("full", "Full tuning"),
             ("dyt", "DyT r = 0.5"),
-            ("dyt-opened", "DyT r = 0.5, opened first"),
+            ("dyt-fixed", "DyT r = 0.5, the paper's recipe"),
         ]
         for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     },

@@ -1,5 +1,5 @@
 """AdaptFormer of the small ViT on real digits: adapters, no dispatch."""
 
-_base_ = "vit-mini_dyt_digits.py"
+_base_ = "vit-mini_dyt-fixed_digits.py"
 
 model = dict(backbone=dict(dispatch=None), dyt=None)
