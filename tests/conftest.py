@@ -102,7 +102,7 @@ def digits_cfg(digits_root, tmp_path) -> Config:
 
 def short_run(digits_root: Path, work_dir: Path) -> Config:
     """A run of seconds on 40 + 20 real digits, with a tiny DyTViT from scratch."""
-    cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt_digits.py")
+    cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt-fixed_digits.py")
     cfg.merge_from_dict(
         dict(
             work_dir=str(work_dir),

@@ -12,7 +12,7 @@ methods = {
     **{
         f"dyt-r{rate}": dict(
             title=f"DyT r = {rate}",
-            config="configs/image/digits/vit-mini_dyt_digits.py",
+            config="configs/image/digits/vit-mini_dyt-fixed_digits.py",
             cfg_options={"model.dyt.target_rate": rate},
         )
         for rate in (0.3, 0.5, 0.7, 0.9)

@@ -23,7 +23,7 @@ tasks = {
     )
 }
 plain = "configs/image/digits/vit-mini_linear_digits.py"
-dispatched = "configs/image/digits/vit-mini_dyt_digits.py"
+dispatched = "configs/image/digits/vit-mini_dyt-fixed_digits.py"
 # Of the backbone, by method; the shipped ViT is 128 wide.
 backbones = {
     "iconformer": dict(

@@ -31,7 +31,7 @@ def _method(title: str, leaf: str, lr: float, **options) -> dict:
 
 
 _leaves = {"linear": "Linear probe", "adaptformer": "AdaptFormer", "dyt": "DyT"}
-_end = "custom_hooks.5.end"  # of the RateScheduleHook
+_end, _begin = "custom_hooks.5.end", "custom_hooks.5.begin"  # of the RateScheduleHook
 _faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(lr_mult=5.0)))}
 methods = {
     **{
@@ -41,6 +41,7 @@ methods = {
     },
     # Changes of the recipe, one at a time, at the best rate.
     "dyt-fixed": _method("DyT, the paper's recipe", "dyt-fixed", 1e-2),
+    "dyt-begin": _method("DyT, target from 0.75", "dyt", 1e-2, **{_begin: 0.75}),
     "dyt-early": _method("DyT, target reached at half time", "dyt", 1e-2, **{_end: 0.5}),
     "dyt-late": _method("DyT, target reached at the end", "dyt", 1e-2, **{_end: 1.0}),
     "dyt-fast": _method("DyT, dispatchers 5 times as fast", "dyt", 1e-2, **_faster),

@@ -47,7 +47,7 @@ class EpochMetric(BaseMetric):
 
 def image_config(root: Path) -> Config:
     """3 epochs on 40 digits; one checkpoint and the best one are kept."""
-    cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt_digits.py")
+    cfg = Config.fromfile(CONFIGS / "image/digits/vit-mini_dyt-fixed_digits.py")
     pipeline = cfg.train_dataloader.dataset.pipeline
     pipeline.insert(2, dict(type="RandomCrop", crop_size=28, padding=3))
     data = dict(batch_size=10, dataset=dict(data_root=str(root)))

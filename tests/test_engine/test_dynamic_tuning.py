@@ -112,7 +112,7 @@ def test_names_configs_and_weights_of_the_zoo(tmp_path):
 
 
 def test_configs_of_runs_are_taken_too():
-    path = CONFIGS / "image/digits/vit-mini_dyt_digits.py"
+    path = CONFIGS / "image/digits/vit-mini_dyt-fixed_digits.py"
     model = mmdyt.dynamic_tuning(path, num_classes=4, target_rate=0.3, adapter=None)
     assert model.objective.target_rate == 0.3 and model.head.fc.out_features == 4
     assert model.backbone.is_filled and not model.backbone.layers[0].adapter

@@ -1,7 +1,7 @@
 """Photographs under a short schedule: 8 epochs. The files in ``photo/`` are the five tasks.
 
-The learning rates are those that the photo study (``projects/photo_study/``) chose for adapters, LoRA and DyT: a step
-moves a dispatcher's logit by little, hence the dispatchers' higher rate. A DyT config adds
+The photo study (``projects/photo_study/``) chose the learning rates, for adapters, LoRA and DyT. A
+step moves a dispatcher's logit by little, hence the dispatchers' higher rate. A DyT config adds
 ``opening`` to its ``custom_hooks``: its dispatchers start open, and reach the target at half time.
 """
 

@@ -1,4 +1,4 @@
-"""DyT (MLP dispatch, r = 0.5, d = 16) of a public ViT-S/14 on photographs: pieces of clothing."""
+"""DyT (MLP dispatch, r = 0.5, d = 16), a public ViT-S/14, photographs: pieces of clothing."""
 
 _base_ = ["../../../_base_/tuning/dyt_vit-s14.py", "../../../_base_/tasks/photo/clothing.py"]
 

@@ -1,0 +1,71 @@
+"""Draw the README's token maps: a tuned DyT model on photographs that are free to show.
+
+The photographs of the tasks are not committed. These are scikit-image's: Stefan van der Walt's cat
+and Rachel Michetti's coffee (CC0), SpaceX's rocket and NASA's astronaut (public domain).
+
+    python tools/train.py configs/image/photo/cifar10/vit-s14_dyt.py
+    python -m projects.photo_study.photographs work_dirs/vit-s14_dyt/adapter.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+from mmengine.config import Config
+from numpy.typing import NDArray
+from PIL import Image
+
+import mmdyt
+from mmdyt.engine.cli import tool
+from mmdyt.fileio import atomic_path
+from mmdyt.models.utils import collect_dispatch
+from mmdyt.visualization import draw_token_maps
+from projects.photo_study.collect import FOLDER, normalised
+
+TASK = "configs/_base_/tasks/photo/cifar10.py"
+PICTURE = FOLDER / "photographs.png"
+# Left and top of the square of each photograph that is shown, and its side.
+SQUARES = {
+    "chelsea": (75, 0, 300),
+    "rocket": (200, 60, 367),
+    "coffee": (150, 20, 350),
+    "astronaut": (0, 0, 400),
+}
+
+
+def read_squares(size: int = 98) -> NDArray:
+    """Cut and scale the photographs: ``(B, size, size, 3)``, uint8."""
+    squares = []
+    for name, (left, top, side) in SQUARES.items():
+        photograph = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
+        square = photograph.crop((left, top, left + side, top + side))
+        squares.append(np.asarray(square.resize((size, size), Image.Resampling.BICUBIC)))
+    return np.stack(squares)
+
+
+@tool
+@torch.inference_mode()
+def main() -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("adapter", type=Path, help="adapter file of DyT tuned on CIFAR-10")
+    model = mmdyt.load_adapter(parser.parse_args().adapter)
+    images = read_squares()
+    classes = Config.fromfile(TASK).metainfo.classes
+    with collect_dispatch(model) as records:
+        scores = model(normalised(images)).softmax(dim=-1)
+    captions = [f"said {classes[index]}" for index in scores.argmax(dim=-1)]
+    with atomic_path(PICTURE) as path:
+        draw_token_maps(images, records, grid=(7, 7), captions=captions).savefig(path, dpi=110)
+    rates = [record.mask[:, record.num_prefix :].float().mean().item() for record in records]
+    print(f"{PICTURE}: {', '.join(captions)}; {sum(rates) / len(rates):.2f} of the patches active")
+
+
+if __name__ == "__main__":
+    main()

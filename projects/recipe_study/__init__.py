@@ -1,0 +1,1 @@
+"""What a training of minutes needs: learning rates and recipe of the demos."""

@@ -1,0 +1,95 @@
+"""The recipe study: what its page says is what its records say, and how statistics are gathered."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdyt.engine.suite import Suite
+from mmdyt.models.dispatchers import TokenDispatcher
+from projects.recipe_study.batch_norms import METHOD, gather_statistics
+from projects.recipe_study.collect import RECORDS, SUITES
+from projects.recipe_study.report import PAGE, grid_table, read_norms, render
+from projects.study.records import gather, read_records
+from projects.study.study import Study
+
+DEMO = "configs/segmentation/demo/dyt_vit-mini_fcn_fashion-scenes.py"
+
+
+def test_the_committed_page_is_what_the_records_render_to():
+    assert PAGE.read_text() == render(read_records(RECORDS), read_norms())
+
+
+def test_the_records_are_of_the_suites_as_they_stand():
+    for name, records in read_records(RECORDS).items():
+        suite = Suite.fromfile(SUITES[name])
+        suite.out = RECORDS.parent  # no runs there
+        assert gather(suite, records) == records
+
+
+def test_the_demos_take_the_best_rate_of_the_grid(subtests):
+    """Of equals the larger. The best of no method lies at the edge."""
+    leaves = {
+        "digits": "configs/image/digits/vit-mini_{}_digits.py",
+        "scenes": "configs/segmentation/demo/{}_vit-mini_fcn_fashion-scenes.py",
+    }
+    for name, records in read_records(RECORDS).items():
+        metric = Suite.fromfile(SUITES[name]).metric
+        grid: dict[str, dict[float, list[float]]] = {}
+        for record in records:
+            method, _, rate = record["method"].rpartition("-lr")
+            if method:
+                values = grid.setdefault(method, {}).setdefault(float(rate), [])
+                values.append(record["metrics"][metric])
+        for method, by_rate in grid.items():
+            with subtests.test(f"{name} {method}"):
+                means = {rate: sum(values) / len(values) for rate, values in by_rate.items()}
+                best = max(means, key=lambda rate: (means[rate], rate))
+                assert min(means) < best < max(means)
+                cfg = Config.fromfile(leaves[name].format(method))
+                assert cfg.optim_wrapper.optimizer.lr == best
+
+
+def test_a_grid_has_a_column_a_rate_and_leaves_open_what_is_not_there():
+    suite = Suite.fromfile(SUITES["scenes"])
+    record = dict(
+        method=METHOD,
+        task="scenes",
+        seed=0,
+        metrics={"mIoU": 60.0, "dispatch/activation_rate": 0.512},
+    )
+    lines = grid_table(Study(suite, [record, record | dict(seed=1, metrics=record["metrics"])]))
+    head, _, *rows = lines.splitlines()
+    assert head == "| mIoU, % | lr 0.003 | lr 0.01 | lr 0.03 |"
+    assert rows[-1] == "| DyT | - | 60.0 ± 0.0 (0.51) | - |"
+
+
+@pytest.fixture
+def segmentor():
+    from mmseg.registry import MODELS
+
+    import mmdyt.integrations.mmseg  # noqa: F401
+
+    init_default_scope("mmseg")
+    return MODELS.build(Config.fromfile(DEMO).model)
+
+
+def statistics(model: torch.nn.Module) -> list[torch.Tensor]:
+    return [m.running_mean.clone() for m in model.modules() if isinstance(m, _BatchNorm)]
+
+
+def test_noise_moves_statistics_only_where_it_can_change_a_mask(segmentor):
+    images = torch.randint(0, 256, (4, 2, 3, 64, 64), dtype=torch.uint8)
+    batches = [dict(inputs=list(each), data_samples=None) for each in images]
+    dispatchers = [m for m in segmentor.modules() if isinstance(m, TokenDispatcher)]
+    found = {}
+    for bias in (0.0, 100.0):
+        for dispatcher in dispatchers:
+            torch.nn.init.constant_(dispatcher.proj.bias, bias)
+        for noisy in (False, True):
+            gather_statistics(segmentor, batches, noisy)
+            found[bias, noisy] = statistics(segmentor)
+            assert not any(module.training for module in segmentor.modules())
+    assert all(map(torch.allclose, found[100.0, False], found[100.0, True]))
+    assert not any(map(torch.allclose, found[0.0, False], found[0.0, True]))
