@@ -1,6 +1,7 @@
 """Learning rates of the digits demo: train on 800 images, choose on the 200 for validation.
 
-One grid for all methods, wide enough that no best rate lies at its edge.
+One grid for all methods, and two more rates for the linear probe, whose best lay at the grid's
+edge.
 """
 
 _base_ = "digits.py"
@@ -17,6 +18,7 @@ tasks = {
         },
     ),
 }
+_grid = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
 methods = {
     "_delete_": True,
     **{
@@ -32,7 +34,7 @@ methods = {
             ("dyt", "DyT r = 0.5"),
             ("dyt-fixed", "DyT r = 0.5, the paper's recipe"),
         ]
-        for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+        for rate in (*_grid, *((0.3, 1.0) if name == "linear" else ()))
     },
 }
 seeds = [0, 1, 2]
