@@ -30,23 +30,54 @@ def cell(study: Study, method: str) -> str:
     return shown
 
 
-def grid_table(study: Study) -> str:
-    """One row a method and one column a learning rate: the methods named ``<method>-lr<rate>``."""
-    grid: dict[str, dict[float, str]] = {}
+def grid(study: Study) -> dict[str, dict[float, str]]:
+    """Names of the methods called ``<method>-lr<rate>``, by method and rate."""
+    found: dict[str, dict[float, str]] = {}
     for name, method in study.suite.methods.items():
-        if "-lr" in name:
-            title = method["title"].rpartition(", lr")[0]
-            grid.setdefault(title, {})[lr_of(method)] = cell(study, name)
-    columns = sorted({rate for cells in grid.values() for rate in cells})
+        base, lr, _ = name.rpartition("-lr")
+        if lr:
+            found.setdefault(base, {})[lr_of(method)] = name
+    return found
+
+
+def best_rates(study: Study) -> dict[str, float]:
+    """The best learning rate of each method, by the first seed, which the whole grid has.
+
+    Of equals the larger.
+    """
+    first = study.suite.seeds[0]
+    values = {
+        record["method"]: record["metrics"][study.suite.metric]
+        for record in study.records
+        if record["seed"] == first
+    }
+    return {
+        base: max((values[name], rate) for rate, name in names.items() if name in values)[1]
+        for base, names in grid(study).items()
+        if values.keys() & set(names.values())
+    }
+
+
+def grid_table(study: Study) -> str:
+    """One row a method and one column a learning rate; the best is bold."""
+    found, best = grid(study), best_rates(study)
+    columns = sorted({rate for names in found.values() for rate in names})
     head = [f"{study.suite.metric}, %", *(f"lr {rate:g}" for rate in columns)]
-    rows = [[title, *(cells.get(rate, "-") for rate in columns)] for title, cells in grid.items()]
+    rows = []
+    for base, names in found.items():
+        cells = {rate: cell(study, name) for rate, name in names.items()}
+        if base in best:
+            cells[best[base]] = f"**{cells[best[base]]}**"
+        title = study.suite.methods[next(iter(names.values()))]["title"].rpartition(", lr")[0]
+        rows.append([title, *(cells.get(rate, "-") for rate in columns)])
     return table(head, rows)
 
 
 def changes_table(study: Study) -> str:
     """One row for each of the other methods: a change of the recipe."""
     names = [name for name in study.suite.methods if "-lr" not in name]
-    rows = [[study.suite.methods[name]["title"], cell(study, name)] for name in names]
+    titles = [study.suite.methods[name]["title"].rpartition(", lr")[0] for name in names]
+    rows = [[title, cell(study, name)] for title, name in zip(titles, names, strict=True)]
     return table(["change", f"{study.suite.metric}, %"], rows)
 
 
@@ -69,7 +100,7 @@ def render(records: Mapping[str, Sequence[Record]], norms: Mapping | None) -> st
         "Written by `python -m projects.recipe_study.report`. Models train on part of the training "
         "data and are measured on the rest of it; test data chose nothing. Means and standard "
         "deviations over seeds, where there are several; in brackets the measured rate of a target "
-        "of 0.5.",
+        "of 0.5. Bold: the best learning rate by the first seed, which the demo's config has.",
     ]
     for name, path in SUITES.items():
         study = Study(Suite.fromfile(path), records.get(name, []))

@@ -3,3 +3,4 @@
 _base_ = "vit-mini_dyt-fixed_digits.py"
 
 model = dict(backbone=dict(dispatch=None), dyt=None)
+optim_wrapper = dict(optimizer=dict(lr=3e-2))

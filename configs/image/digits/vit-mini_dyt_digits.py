@@ -7,3 +7,4 @@ target rate. ``vit-mini_dyt-fixed_digits.py`` is the paper's.
 _base_ = "vit-mini_dyt-fixed_digits.py"
 
 custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]
+optim_wrapper = dict(optimizer=dict(lr=3e-2))

@@ -3,3 +3,4 @@
 _base_ = "vit-mini_dyt-fixed_digits.py"
 
 model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")
+optim_wrapper = dict(optimizer=dict(lr=0.3))
