@@ -1,7 +1,7 @@
 """Neighbours of DyT on real digits: the shipped ViT, two seeds, with and without dispatch.
 
 ``python tools/dataset_converters/digits.py`` writes the data. One learning rate
-for all, three times the demo's, and half its epochs: a comparison of what runs, not of what
+for all, the paper's fixed target, and half the demo's epochs: a comparison of what runs, not of what
 is best tuned.
 """
 

@@ -36,10 +36,10 @@ _faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(
 methods = {
     **{
         f"{leaf}-lr{lr:g}": _method(title, leaf, lr)
-        for lr in (1e-2, 3e-3, 3e-2)
+        for lr in (1e-2, 3e-3, 3e-2, 0.1)
         for leaf, title in _leaves.items()
     },
-    # Changes of the recipe, one at a time, at the best rate.
+    # Changes of the recipe, one at a time.
     "dyt-fixed": _method("DyT, the paper's recipe", "dyt-fixed", 1e-2),
     "dyt-begin": _method("DyT, target from 0.75", "dyt", 1e-2, **{_begin: 0.75}),
     "dyt-early": _method("DyT, target reached at half time", "dyt", 1e-2, **{_end: 0.5}),
