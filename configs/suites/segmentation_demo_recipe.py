@@ -1,7 +1,8 @@
 """Recipe of the segmentation demo: what a training of 200 iterations needs.
 
 Trains on the first 640 training scenes and chooses on the other 160; the test scenes are not read.
-``python tools/demo_seg.py`` writes the data.
+``python tools/demo_seg.py`` writes the data. One grid for all methods, and two more learning
+rates for the linear probe, whose best lay at the grid's edge.
 """
 
 title = "Segmentation demo: recipe"
@@ -36,8 +37,8 @@ _faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(
 methods = {
     **{
         f"{leaf}-lr{lr:g}": _method(title, leaf, lr)
-        for lr in (1e-2, 3e-3, 3e-2, 0.1)
         for leaf, title in _leaves.items()
+        for lr in (1e-2, 3e-3, 3e-2, 0.1, *((0.3, 1.0) if leaf == "linear" else ()))
     },
     # Changes of the recipe, one at a time.
     "dyt-fixed": _method("DyT, the paper's recipe", "dyt-fixed", 1e-2),
