@@ -1,8 +1,8 @@
 """Neighbours of DyT on real digits: the shipped ViT, two seeds, with and without dispatch.
 
-``python tools/dataset_converters/digits.py`` writes the data. One learning rate
-for all, the paper's fixed target, and half the demo's epochs: a comparison of what runs, not of what
-is best tuned.
+``python tools/dataset_converters/digits.py`` writes the data. One learning rate for all,
+the paper's fixed target, and half the demo's epochs: a comparison of what runs, not of what is
+best tuned.
 """
 
 title = "Neighbours on digits"

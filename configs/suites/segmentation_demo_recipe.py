@@ -34,18 +34,20 @@ def _method(title: str, leaf: str, lr: float, **options) -> dict:
 _leaves = {"linear": "Linear probe", "adaptformer": "AdaptFormer", "dyt": "DyT"}
 _end, _begin = "custom_hooks.5.end", "custom_hooks.5.begin"  # of the RateScheduleHook
 _faster = {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(dispatcher=dict(lr_mult=5.0)))}
+_dynamic = {"model.dyt.complete_weight": 0.0, "model.dyt.distill_weight": 0.0}
 methods = {
     **{
         f"{leaf}-lr{lr:g}": _method(title, leaf, lr)
         for leaf, title in _leaves.items()
         for lr in (1e-2, 3e-3, 3e-2, 0.1, *((0.3, 1.0) if leaf == "linear" else ()))
     },
-    # Changes of the recipe, one at a time.
-    "dyt-fixed": _method("DyT, the paper's recipe", "dyt-fixed", 1e-2),
-    "dyt-begin": _method("DyT, target from 0.75", "dyt", 1e-2, **{_begin: 0.75}),
-    "dyt-early": _method("DyT, target reached at half time", "dyt", 1e-2, **{_end: 0.5}),
-    "dyt-late": _method("DyT, target reached at the end", "dyt", 1e-2, **{_end: 1.0}),
-    "dyt-fast": _method("DyT, dispatchers 5 times as fast", "dyt", 1e-2, **_faster),
-    "dyt-tau1": _method("DyT, tau 1", "dyt", 1e-2, **{"model.backbone.dispatcher.tau": 1.0}),
+    # Changes of the recipe at the best rate.
+    "dyt-fixed": _method("The paper's: fixed target, no complete model", "dyt-fixed", 3e-2),
+    "dyt-no-opening": _method("Fixed target", "dyt", 3e-2, **{_begin: 0.5}),
+    "dyt-dynamic-only": _method("No complete model and distillation", "dyt", 3e-2, **_dynamic),
+    "dyt-early": _method("Target reached at half time", "dyt", 3e-2, **{_end: 0.5}),
+    "dyt-late": _method("Target reached at the end", "dyt", 3e-2, **{_end: 1.0}),
+    "dyt-fast": _method("Dispatchers 5 times as fast", "dyt", 3e-2, **_faster),
+    "dyt-tau1": _method("tau = 1", "dyt", 3e-2, **{"model.backbone.dispatcher.tau": 1.0}),
 }
 seeds = [0, 1, 2]

@@ -3,8 +3,9 @@
 The photographs of the tasks are not committed. These are scikit-image's: Stefan van der Walt's cat
 and Rachel Michetti's coffee (CC0), SpaceX's rocket and NASA's astronaut (public domain).
 
-    python tools/train.py configs/image/photo/cifar10/vit-s14_dyt.py
-    python -m projects.photo_study.photographs work_dirs/vit-s14_dyt/adapter.safetensors
+    config=configs/image/photo/cifar10/vit-s14_dyt.py
+    python tools/train.py $config --work-dir work_dirs/photographs
+    python -m projects.photo_study.photographs work_dirs/photographs/adapter.safetensors
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import torch
-from mmengine.config import Config
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,7 +26,6 @@ from mmdyt.models.utils import collect_dispatch
 from mmdyt.visualization import draw_token_maps
 from projects.photo_study.collect import FOLDER, normalised
 
-TASK = "configs/_base_/tasks/photo/cifar10.py"
 PICTURE = FOLDER / "photographs.png"
 # Left and top of the square of each photograph that is shown, and its side.
 SQUARES = {
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("adapter", type=Path, help="adapter file of DyT tuned on CIFAR-10")
     model = mmdyt.load_adapter(parser.parse_args().adapter)
     images = read_squares()
-    classes = Config.fromfile(TASK).metainfo.classes
+    classes = model.dataset_meta["classes"]  # type: ignore[index, union-attr]
     with collect_dispatch(model) as records:
         scores = model(normalised(images)).softmax(dim=-1)
     captions = [f"said {classes[index]}" for index in scores.argmax(dim=-1)]

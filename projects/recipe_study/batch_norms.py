@@ -4,7 +4,7 @@ In training a dispatcher's masks have Gumbel noise, and the batch norms of a seg
 gather their running statistics under these; a test has hard masks. This gathers the statistics
 of tuned models again, over all their training scenes, with each kind of mask, and tests.
 
-    python tools/sweep.py configs/suites/segmentation_demo_recipe.py --methods dyt-lr0.01
+    python tools/sweep.py configs/suites/segmentation_demo_recipe.py --methods dyt-lr0.03
     python -m projects.recipe_study.batch_norms
 """
 
@@ -15,20 +15,20 @@ import tempfile
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from rich.progress import track
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdyt.engine.budgets import evaluation_runner
 from mmdyt.engine.cli import tool
 from mmdyt.engine.provenance import host, versions
-from mmdyt.engine.run_spec import SuiteRun
+from mmdyt.engine.run_spec import SuiteRun, fingerprint
 from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from mmdyt.models.dispatchers import TokenDispatcher
 from projects.recipe_study.collect import FOLDER, SUITES
 
-METHOD = "dyt-lr0.01"
+METHOD = "dyt-lr0.03"
 FOUND = FOLDER / "batch_norms.json"
 
 
@@ -55,16 +55,20 @@ def gather_statistics(model: BaseModel, batches: list[dict], noisy: bool) -> Non
 
 
 def measure(run: SuiteRun, metric: str) -> dict[str, float]:
-    """Test a finished run with its own statistics, and with those of either kind of mask."""
+    """Test a finished run with its own statistics, and with those of either kind of mask.
+
+    Returns:
+        The metric, by kind of statistics.
+    """
     cfg = run.config()
-    cfg.train_dataloader.sampler.type = "DefaultSampler"  # ends after every scene was there
-    batches = list(Runner.build_dataloader(cfg.train_dataloader, seed=run.seed))
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = str(run.work_dir / "adapter.safetensors")
-        runner = evaluation_runner(cfg, checkpoint, folder)
+        runner = evaluation_runner(cfg, str(run.work_dir / "adapter.safetensors"), folder)
         found = {"as trained": runner.test_loop.run()[metric]}
+        cfg.train_dataloader.sampler.type = "DefaultSampler"  # ends after every scene was there
+        set_random_seed(run.seed)  # of flips
+        batches = list(Runner.build_dataloader(cfg.train_dataloader, seed=run.seed))
         for name, noisy in (("noisy masks", True), ("hard masks", False)):
-            torch.manual_seed(run.seed)
+            set_random_seed(run.seed)
             gather_statistics(runner.model, batches, noisy)
             found[name] = runner.test_loop.run()[metric]
     return found
@@ -72,15 +76,18 @@ def measure(run: SuiteRun, metric: str) -> dict[str, float]:
 
 @tool
 def main() -> None:
-    """Measure every seed that is trained, and write what was found."""
+    """Measure every seed, and write what was found."""
     suite = Suite.fromfile(SUITES["scenes"])
     runs = suite.runs(methods=[METHOD])
     if not_done := [run.name for run in runs if run.status() != "done"]:
         raise ValueError(f"not trained: {', '.join(not_done)}; tools/sweep.py {SUITES['scenes']}")
-    seeds = {run.seed: measure(run, suite.metric) for run in track(runs, "Gathering statistics")}
+    found = [
+        dict(fingerprint=fingerprint(run.config()), **measure(run, suite.metric))
+        for run in track(runs, "Gathering statistics")
+    ]
     with atomic_path(FOUND) as path:
-        path.write_text(json.dumps(dict(seeds=seeds, host=host(), versions=versions()), indent=1))
-    print(seeds)
+        path.write_text(json.dumps(dict(runs=found, host=host(), versions=versions()), indent=1))
+    print(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A public ViT-S/14 in DINOv2's layout, saliency-tuned, at 98 px: the plain classifier.
 
-``make photo-weights`` fetches and converts the weights.
+``make photo-weights`` fetches and converts the weights. The photo study's configs inherit this: a
+change makes its records stale.
 """
 
 model = dict(
