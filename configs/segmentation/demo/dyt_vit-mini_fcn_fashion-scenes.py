@@ -22,7 +22,7 @@ model = dict(
 custom_hooks = [*_base_.custom_hooks, dict(type="mmdyt.RateScheduleHook")]
 
 # Minutes on two cores instead of days on eight GPUs.
-optim_wrapper = dict(optimizer=dict(lr=1e-2))
+optim_wrapper = dict(optimizer=dict(lr=3e-2))
 max_iters = 200
 warmup_iters = 25
 param_scheduler = [

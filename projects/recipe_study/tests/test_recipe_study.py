@@ -90,6 +90,7 @@ def test_a_model_is_measured_with_each_kind_of_statistics(segmentor, tmp_path):
     tasks = {"scenes": suite.tasks["scenes"] | dict(cfg_options={})}
     (run,) = replace(suite, cfg_options=options, tasks=tasks).runs(methods=[METHOD], seeds=[0])
     run.work_dir.mkdir(parents=True)
+    segmentor.init_weights()
     mmdyt.save_adapter(segmentor, run.work_dir / "adapter.safetensors")
     found = measure(run, "mIoU")
     assert list(found) == ["as trained", "noisy masks", "hard masks"]
