@@ -26,7 +26,7 @@ from mmdyt.models.utils import collect_dispatch
 from mmdyt.visualization import draw_token_maps
 from projects.photo_study.collect import FOLDER, normalised
 
-PICTURE = FOLDER / "photographs.png"
+PICTURE = FOLDER / "photographs.jpg"
 # Left and top of the square of each photograph that is shown, and its side.
 SQUARES = {
     "chelsea": (75, 0, 300),
@@ -55,15 +55,15 @@ def main() -> None:
     )
     parser.add_argument("adapter", type=Path, help="adapter file of DyT tuned on CIFAR-10")
     model = mmdyt.load_adapter(parser.parse_args().adapter)
+    classes: list[str] = model.dataset_meta["classes"]  # type: ignore[index, union-attr, assignment]
     images = read_squares()
-    classes = model.dataset_meta["classes"]  # type: ignore[index, union-attr]
     with collect_dispatch(model) as records:
         scores = model(normalised(images)).softmax(dim=-1)
-    captions = [f"said {classes[index]}" for index in scores.argmax(dim=-1)]
+    figure = draw_token_maps(images, records, grid=(7, 7), captions=list(SQUARES))
     with atomic_path(PICTURE) as path:
-        draw_token_maps(images, records, grid=(7, 7), captions=captions).savefig(path, dpi=110)
-    rates = [record.mask[:, record.num_prefix :].float().mean().item() for record in records]
-    print(f"{PICTURE}: {', '.join(captions)}; {sum(rates) / len(rates):.2f} of the patches active")
+        figure.savefig(path, dpi=110, pil_kwargs=dict(quality=85))
+    said = zip(SQUARES, (classes[index] for index in scores.argmax(dim=-1)), strict=True)
+    print(f"{PICTURE}; said:", ", ".join(f"{answer} of {name}" for name, answer in said))
 
 
 if __name__ == "__main__":
