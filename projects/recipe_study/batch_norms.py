@@ -63,14 +63,14 @@ def measure(run: SuiteRun, metric: str) -> dict[str, float]:
     cfg = run.config()
     with tempfile.TemporaryDirectory() as folder:
         runner = evaluation_runner(cfg, str(run.work_dir / "adapter.safetensors"), folder)
-        found = {"as trained": runner.test_loop.run()[metric]}
+        found = {"as trained": float(runner.test_loop.run()[metric])}
         cfg.train_dataloader.sampler.type = "DefaultSampler"  # ends after every scene was there
         set_random_seed(run.seed)  # of flips
         batches = list(Runner.build_dataloader(cfg.train_dataloader, seed=run.seed))
         for name, noisy in (("noisy masks", True), ("hard masks", False)):
             set_random_seed(run.seed)
             gather_statistics(runner.model, batches, noisy)
-            found[name] = runner.test_loop.run()[metric]
+            found[name] = float(runner.test_loop.run()[metric])
     return found
 
 
