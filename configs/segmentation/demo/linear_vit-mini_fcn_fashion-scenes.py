@@ -3,5 +3,4 @@
 _base_ = "dyt_vit-mini_fcn_fashion-scenes.py"
 
 model = dict(backbone=dict(dispatch=None, adapter=None), dyt=None, tuning="linear")
-custom_hooks = _base_.custom_hooks[:-1]  # no rate, no schedule
 optim_wrapper = dict(optimizer=dict(lr=0.1))
