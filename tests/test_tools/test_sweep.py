@@ -113,7 +113,7 @@ def test_a_sweep_is_alone_and_goes_on_after_it_was_stopped_or_killed(suite, tmp_
         wait_until(lambda pids=workers: not any(map(running, pids)), seconds=30)
         assert not (run / "record.json").exists()
     last = start(suite, tmp_path / "out", *options)
-    output, _ = last.communicate(timeout=300)
+    output, _ = last.communicate(timeout=900)
     assert last.returncode == 0 and "1 done, 0 failed" in output, output
     assert "fine/seed0/epoch_" in (tmp_path / "out/worker0.log").read_text()  # loaded
 

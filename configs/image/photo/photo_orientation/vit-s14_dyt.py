@@ -1,7 +1,7 @@
 """DyT (MLP dispatch, r = 0.5, d = 16), a public ViT-S/14, photographs: how they are turned."""
 
 _base_ = [
-    "../../../_base_/tuning/dyt_vit-s14.py",
+    "../../../_base_/models/vit-s14_dyt_saliency-tuned.py",
     "../../../_base_/tasks/photo/photo_orientation.py",
 ]
 

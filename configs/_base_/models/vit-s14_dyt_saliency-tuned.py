@@ -1,6 +1,6 @@
 """DyT of the ViT-S/14 for short trainings: the rate loss weighs 30 instead of the paper's 2."""
 
-_base_ = ["../models/vit-s14_saliency-tuned.py", "../dispatch.py"]
+_base_ = ["vit-s14_saliency-tuned.py", "../dispatch.py"]
 
 model = dict(
     tuning="peft",
