@@ -15,23 +15,11 @@ from mmdyt.engine.suite import Suite
 from mmdyt.fileio import atomic_path
 from projects.photo_study.collect import RECORDS
 from projects.study.records import gather, read_records
-from projects.study.study import mean_accuracies
+from projects.study.study import best_rate, mean_accuracies
 
 HERE = Path("projects/photo_study")
 SUITE = HERE / "configs/suites/photo_study_lr.py"
 TARGET = HERE / "configs/_base_/learning_rates.py"
-
-
-def best_rate(by_rate: dict[float, float]) -> float:
-    """Choose the rate of the highest accuracy; of equals the larger.
-
-    Raises:
-        ValueError: If it is the least or the largest.
-    """
-    best = max(by_rate, key=lambda rate: (by_rate[rate], rate))
-    if best in (min(by_rate), max(by_rate)):
-        raise ValueError(f"the best rate, {best:g}, lies at the edge of {sorted(by_rate)}")
-    return best
 
 
 @tool

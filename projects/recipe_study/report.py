@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmdyt.engine.cli import tool
@@ -13,7 +14,7 @@ from mmdyt.fileio import atomic_path
 from projects.recipe_study.batch_norms import FOUND, METHOD
 from projects.recipe_study.collect import RECORDS, SUITES
 from projects.study.records import read_records
-from projects.study.study import Record, Study, activation_rate, lr_of
+from projects.study.study import Record, Study, activation_rate, best_rate, lr_of
 from projects.study.tables import commits, coverage, mean_and_spread, table
 
 PAGE = Path("projects/recipe_study/results.md")
@@ -54,9 +55,8 @@ def best_rates(study: Study) -> dict[str, float]:
     best = {}
     for base, names in grid(study).items():
         measured = {rate: values[name] for rate, name in names.items() if name in values}
-        rate = max(measured, key=lambda rate: (measured[rate], rate), default=0.0)
-        if measured and min(measured) < rate < max(measured):
-            best[base] = rate
+        with suppress(ValueError):  # none is measured, or the best lies at the edge
+            best[base] = best_rate(measured)
     return best
 
 

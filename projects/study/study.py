@@ -69,6 +69,18 @@ def mean_accuracies(records: Sequence[Record]) -> dict[str, dict[float, float]]:
     return means
 
 
+def best_rate(by_rate: dict[float, float]) -> float:
+    """Choose the learning rate of the highest value; of equals the larger.
+
+    Raises:
+        ValueError: If it is the least or the largest.
+    """
+    best = max(by_rate, key=lambda rate: (by_rate[rate], rate))
+    if best in (min(by_rate), max(by_rate)):
+        raise ValueError(f"the best rate, {best:g}, lies at the edge of {sorted(by_rate)}")
+    return best
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper as a difference that should be positive.

@@ -1,8 +1,8 @@
 """DyT of the small ViT on real digits; ``make demo`` runs it.
 
-A training of minutes needs more than the paper's recipe: dispatchers start open and close to the
-target rate, and the learning rate is 30 times the paper's, chosen on validation images
-(``projects/recipe_study/``). ``vit-mini_dyt-fixed_digits.py`` is the paper's.
+Dispatchers start open and close to the target rate, and the learning rate is 30 times the
+paper's, chosen on validation images (``projects/recipe_study/``): ``vit-mini_dyt-fixed_digits.py``
+has the paper's recipe.
 """
 
 _base_ = "vit-mini_dyt-fixed_digits.py"
