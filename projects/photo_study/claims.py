@@ -5,6 +5,7 @@ from projects.study.study import Claim, front_minus_back, saved_mflops
 MAIN = ["linear", "adaptformer", "lora", "ssf", "dyt", "dyt-r0.7", "dyt-ssf", "random-weights"]
 ABLATIONS = [
     "dyt",
+    "dyt-float32",
     "dyt-no-opening",
     "dyt-fixed",
     "dyt-no-distill",

@@ -15,6 +15,13 @@ END = "<!-- photo study: end -->"
 HEAD = ["method", "trained, K", "GFLOPs", "active tokens", "images/s", "mean accuracy, %"]
 
 
+def float32_titles(study: Study, methods: Sequence[str]) -> list[str]:
+    """Titles of those methods that trained in float32; the others did in bfloat16."""
+    chosen = {name: study.suite.methods[name] for name in methods}
+    key = "optim_wrapper.type"
+    return [each["title"] for each in chosen.values() if each["cfg_options"].get(key)]
+
+
 def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any] | None) -> str:
     """The table, with a sentence about what its figures are.
 
@@ -47,6 +54,8 @@ def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any
     word = "seeds" if len(seeds) > 1 else "seed"
     caption = f"Test accuracy, {len(study.suite.tasks)} tasks, {word} {', '.join(map(str, seeds))}"
     caption += "; ±: deviation over seeds that ran on all of them." if "±" in shown else "."
+    if wide := float32_titles(study, methods):
+        caption += f" Trained in float32: {'; '.join(wide)}; the others in bfloat16."
     if "lora" in methods:
         caption += " LoRA's GFLOPs are those of training, merged they are the linear probe's."
     if speed:

@@ -20,7 +20,7 @@ from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import FOLDER, HERE, RECORDS, SUITES
-from projects.photo_study.readme import README, between_marks, readme_section
+from projects.photo_study.readme import README, between_marks, float32_titles, readme_section
 from projects.study.intervals import judge
 from projects.study.records import read_records
 from projects.study.study import Record, Study, rates, saved_mflops
@@ -100,6 +100,7 @@ def render_page(study: Study, lr_records: Sequence[Record], speed: dict[str, Any
         speed=speed_section(study, speed),
         lr_coverage=coverage(Study(Suite.fromfile(SUITES["lr"]), list(lr_records))),
         learning_rates=lr_table(study, lr_records),
+        float32="; ".join(float32_titles(study, list(study.suite.methods))),
         hours=f"{sum(record['seconds'] for record in there) / 3600:.1f}",
         cpu=", ".join(sorted({record["host"]["cpu"] for record in there})),
         torch=", ".join(sorted({record["versions"]["torch"] for record in there})),

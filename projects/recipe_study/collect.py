@@ -1,4 +1,4 @@
-"""Gather the finished runs of both suites into ``results/records.json.gz``.
+"""Gather the finished runs of the suites into ``results/records.json.gz``.
 
 It keeps the committed records that still fit the suites;
 ``python -m projects.recipe_study.report`` renders the page.
@@ -17,6 +17,8 @@ RECORDS = FOLDER / "records.json.gz"
 SUITES = {
     "digits": Path("configs/suites/digits_lr.py"),
     "scenes": Path("configs/suites/segmentation_demo_recipe.py"),
+    "motions": Path("configs/suites/video_demo_lr.py"),
+    "objects": Path("configs/suites/detection_demo_lr.py"),
 }
 
 

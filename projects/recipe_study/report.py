@@ -18,6 +18,7 @@ from projects.study.study import Record, Study, activation_rate, best_rate, lr_o
 from projects.study.tables import commits, coverage, mean_and_spread, table
 
 PAGE = Path("projects/recipe_study/results.md")
+FRACTIONS = ("acc/top1", "coco/bbox_mAP")  # what these hosts measure is no percentage
 
 
 def cell(study: Study, method: str) -> str:
@@ -25,7 +26,8 @@ def cell(study: Study, method: str) -> str:
     own = [record for record in study.records if record["method"] == method]
     if not own:
         return "-"
-    shown = mean_and_spread([record["metrics"][study.suite.metric] for record in own])
+    scale = 100.0 if study.suite.metric in FRACTIONS else 1.0
+    shown = mean_and_spread([scale * record["metrics"][study.suite.metric] for record in own])
     if "dispatch/activation_rate" in own[0]["metrics"]:
         shown += f" ({statistics.mean(map(activation_rate, own)):.2f})"
     return shown

@@ -37,6 +37,8 @@ def test_the_demos_take_the_best_rate_of_the_grid(subtests):
     leaves = {
         "digits": "configs/image/digits/vit-mini_{}_digits.py",
         "scenes": "configs/segmentation/demo/{}_vit-mini_fcn_fashion-scenes.py",
+        "motions": "configs/video/demo/{}_vit-mini_motion.py",
+        "objects": "configs/detection/demo/{}_vit-mini_mask-rcnn_fashion-scenes.py",
     }
     for name, records in read_records(RECORDS).items():
         study = Study(Suite.fromfile(SUITES[name]), records)
