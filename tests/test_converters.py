@@ -1,5 +1,6 @@
 """Checkpoints of other code bases: same values under our names, or a refusal."""
 
+import re
 import runpy
 import sys
 from argparse import Namespace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmseg.models.decode_heads import FCNHead, UPerHead
 from mmseg.models.necks import Feature2Pyramid
 from safetensors.torch import save_file
 from torch import nn
@@ -18,6 +20,7 @@ from mmdyt.converters import FORMATS, convert, convert_file
 from mmdyt.fileio import load_from_safetensors
 from mmdyt.models.backbones import DyTViT
 from mmdyt.models.heads import AttentivePool
+from mmdyt.models.layers.relative_position_bias import distance_index
 from tests.conftest import build, tiny_classifier
 
 TOOLS = Path(__file__).parents[1] / "tools" / "model_converters"
@@ -360,11 +363,19 @@ def segmentation_state() -> dict[str, torch.Tensor]:
     state = {f"backbone.{k}": v for k, v in released_state().items() if not k.startswith(aside)}
     for i in range(LAYERS):
         state[f"backbone.blocks.{i}.attn.relative_position_bias_table"] = torch.randn(172, HEADS)
-        state[f"backbone.blocks.{i}.attn.relative_position_index"] = torch.zeros(50, 50)
+        state[f"backbone.blocks.{i}.attn.relative_position_index"] = distance_index(
+            7, 7, num_prefix=1
+        )
     for name in ("fpn1.0", "fpn1.2", "fpn2.0"):
         state[f"backbone.{name}.weight"] = torch.randn(C, C, 2, 2) * 0.2
         state[f"backbone.{name}.bias"] = torch.randn(C)
-    return state | {"decode_head.conv_seg.weight": torch.randn(CLASSES, C, 1, 1)}
+    shared = dict(num_classes=CLASSES, norm_cfg=dict(type="BN"), align_corners=False)
+    decode = UPerHead(in_channels=[C] * 4, in_index=[0, 1, 2, 3], channels=6, **shared)
+    auxiliary = FCNHead(
+        in_channels=C, in_index=2, channels=4, num_convs=1, concat_input=False, **shared
+    )
+    state |= {f"decode_head.{k}": v for k, v in decode.state_dict().items()}
+    return state | {f"auxiliary_head.{k}": v for k, v in auxiliary.state_dict().items()}
 
 
 def test_a_released_segmentation_model_has_our_neck_and_bias():
@@ -385,7 +396,12 @@ def test_a_released_segmentation_model_has_our_neck_and_bias():
         module.load_state_dict(part, strict=True)
     table = backbone.layers[1].attn.rel_pos_bias.table
     assert torch.equal(table, state["backbone.blocks.1.attn.relative_position_bias_table"])
-    assert "decode_head.conv_seg.weight" in converted
+    heads = [name for name in state if name.startswith(("decode_head.", "auxiliary_head."))]
+    assert len(heads) > 80 and all(torch.equal(converted[name], state[name]) for name in heads)
+    without = {name: value for name, value in state.items() if "auxiliary_head" not in name}
+    assert convert(without, "official").keys() == converted.keys() - {
+        name for name in heads if "auxiliary_head" in name
+    }
 
     maps = torch.randn(2, C, 3, 3)
     first, last = (
@@ -396,6 +412,26 @@ def test_a_released_segmentation_model_has_our_neck_and_bias():
     )
     torch.testing.assert_close(neck([maps] * 4)[0], expected, atol=1e-4, rtol=1e-4)
 
-    state["backbone.fpn2.0.weight"] = torch.randn(C, C, 3, 3)
-    with pytest.raises(ValueError, match=r"fpn2\.0\.weight' has the wrong shape"):
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("backbone.fpn2.0.weight", torch.ones(C, C, 3, 3), "has the wrong shape"),
+        ("decode_head.conv_seg.weight", None, "is missing"),
+        ("decode_head.fpn_convs.1.bn.running_var", None, "is missing"),
+        ("auxiliary_head.conv_seg.bias", None, "is missing"),
+        ("decode_head.junk", torch.ones(1), "is not a key"),
+        ("decode_head.bottleneck.conv.weight", torch.ones(6, C, 3, 3), "has the wrong shape"),
+        ("auxiliary_head.convs.0.conv.weight", torch.ones(4, C, 1, 1), "has the wrong shape"),
+        ("backbone.blocks.1.attn.relative_position_index", torch.zeros(50, 50), "does not number"),
+        ("backbone.blocks.1.attn.relative_position_index", None, "is missing"),
+    ],
+)
+def test_a_segmentation_model_with_another_tensor_is_refused_by_its_name(name, value, told):
+    state = segmentation_state()
+    if value is None:
+        del state[name]
+    else:
+        state[name] = value
+    with pytest.raises(ValueError, match=f"'{re.escape(name)}' {told}"):
         convert(state, "official")

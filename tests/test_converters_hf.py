@@ -99,7 +99,15 @@ def test_dinov2_brings_its_layer_scale():
         ),
         (
             lambda s: s.update({"encoder.layer.0.attention.attention.value.weight": torch.ones(C)}),
-            r"query\.weight' has the wrong shape",
+            r"value\.weight' \(32,\) has the wrong shape",
+        ),
+        (
+            lambda s: s["encoder.layer.0.attention.attention.key.bias"].fill_(float("nan")),
+            r"key\.bias' holds NaN",
+        ),
+        (
+            lambda s: s.update({"layernorm.bias": torch.ones(C, dtype=torch.long)}),
+            r"layernorm\.bias' holds torch\.int64",
         ),
     ],
 )
@@ -146,6 +154,20 @@ def test_onnx_weights_are_named_by_their_nodes(tmp_path):
     expected = convert(state, "hf")
     assert converted.keys() == expected.keys()
     assert all(torch.equal(converted[key], expected[key]) for key in expected)
+
+
+def test_an_onnx_whose_weights_two_nodes_claim_is_refused(tmp_path):
+    state = hf_state(released_state(adapters=False), DINOV2) | scales()
+    model = exported(state)
+    node = next(node for node in model.graph.node if node.name.endswith("fc1/MatMul"))
+    other = numpy_helper.from_array(np.ones((C, C), np.float32), "onnx::MatMul_9999")
+    model.graph.initializer.append(other)
+    model.graph.node.append(
+        helper.make_node("MatMul", ["x", other.name], ["z"], name=f"{node.name}_1")
+    )
+    onnx.save(model, tmp_path / "twice.onnx")
+    with pytest.raises(ValueError, match=r"fc1\.weight' is missing"):
+        convert_file(tmp_path / "twice.onnx", tmp_path / "dst.pth", "hf")
 
 
 def test_an_onnx_without_the_backbone_or_cut_off_is_refused(tmp_path):

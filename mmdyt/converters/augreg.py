@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import torch
-
-from mmdyt.converters.layouts import Entry, Layout, count_blocks
+from mmdyt.converters.layouts import Entry, Layout, count_blocks, stacked
 
 
 def augreg_layout(keys: Collection[str]) -> Layout:
@@ -33,13 +31,13 @@ def augreg_layout(keys: Collection[str]) -> Layout:
             Entry(
                 f"{new}.attn.qkv.weight",
                 tuple(f"{attn}/{name}/kernel" for name in qkv),
-                lambda tensors: torch.cat([t.flatten(1).T for t in tensors]),
+                lambda tensors: stacked([t.flatten(1).T for t in tensors]),
             ),
             # three of (H, D) -> (3 * H * D)
             Entry(
                 f"{new}.attn.qkv.bias",
                 tuple(f"{attn}/{name}/bias" for name in qkv),
-                lambda tensors: torch.cat([t.flatten() for t in tensors]),
+                lambda tensors: stacked([t.flatten() for t in tensors]),
             ),
             # (H, D, C) -> (C, H * D)
             Entry(

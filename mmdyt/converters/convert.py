@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmdyt.converters.augreg import augreg_layout
 from mmdyt.converters.hugging_face import hf_layout
-from mmdyt.converters.layouts import Layout, timm_layout
+from mmdyt.converters.layouts import Entry, Layout, timm_layout
 from mmdyt.converters.official import official_layout
 from mmdyt.converters.shapes import expected_shapes
 from mmdyt.converters.sources import read_source
@@ -24,6 +24,7 @@ FORMATS: dict[str, Callable[[Collection[str]], Layout]] = {
     "official": official_layout,
     "hf": hf_layout,
 }
+INTEGERS = (".num_batches_tracked", ".relative_position_index")
 
 
 def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
@@ -61,22 +62,40 @@ def convert(source: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
             f"{missing[0]!r} is missing: the {kind} checkpoint is incomplete "
             f"({len(missing)} keys are missing)"
         )
+    for name in dict.fromkeys(name for entry in entries for name in entry.sources):
+        _check_numbers(name, source[name])
     result, shapes = {}, expected_shapes(source, entries)
     for entry in entries:
         try:
             tensor = entry.make([source[name] for name in entry.sources]).contiguous()
         except (RuntimeError, IndexError) as error:
-            raise ValueError(f"{entry.sources[0]!r} has the wrong shape: {error}") from error
-        wanted = shapes.get(entry.target, tensor.shape)  # decode heads are not built
+            raise ValueError(f"{_described(entry, source)} has the wrong shape: {error}") from error
+        wanted = shapes[entry.target]
         if tensor.shape != wanted:
             raise ValueError(
-                f"{entry.sources[0]!r} has the wrong shape: it becomes {tuple(tensor.shape)}, "
-                f"{entry.target} is {tuple(wanted)}"
+                f"{_described(entry, source)} has the wrong shape: it becomes "
+                f"{tuple(tensor.shape)}, {entry.target} is {tuple(wanted)}"
             )
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"{entry.sources[0]!r} holds NaN or infinite values")
         result[entry.target] = tensor
     return result
+
+
+def _check_numbers(name: str, tensor: Tensor) -> None:
+    """Refuse what no weight can be, by its name."""
+    if name.endswith(INTEGERS):
+        return
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name!r} holds {tensor.dtype}, not floating-point numbers")
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name!r} holds NaN or infinite values")
+
+
+def _described(entry: Entry, source: Mapping[str, Tensor]) -> str:
+    """Name an entry's source, or all of them with their shapes."""
+    if len(entry.sources) == 1:
+        return repr(entry.sources[0])
+    shapes = (f"{name!r} {tuple(source[name].shape)}" for name in entry.sources)
+    return f"one of {', '.join(shapes)}"
 
 
 def convert_file(source: str | Path, target: str | Path, kind: str) -> dict[str, Tensor]:

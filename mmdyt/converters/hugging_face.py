@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import torch
-
-from mmdyt.converters.layouts import Entry, Layout, affine, count_blocks
+from mmdyt.converters.layouts import Entry, Layout, affine, count_blocks, stacked
 
 CLS_TOKEN = "embeddings.cls_token"
 DINOV2_BLOCK = {
@@ -68,11 +66,7 @@ def hf_layout(keys: Collection[str]) -> Layout:
             names = (
                 f"{old}.attention.attention.{name}.{kind}" for name in ("query", "key", "value")
             )
-            entries.append(
-                Entry(
-                    f"{new}.attn.qkv.{kind}", tuple(names), lambda tensors: torch.cat(list(tensors))
-                )
-            )
+            entries.append(Entry(f"{new}.attn.qkv.{kind}", tuple(names), stacked))
         for source, target in (DINOV2_BLOCK if dinov2 else VIT_BLOCK).items():
             entries += affine(f"{new}.{target}", f"{old}.{source}")
         if dinov2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Sources = Sequence[Tensor]
@@ -93,6 +94,11 @@ def torch_entries(
         pairs |= {old.format(index): new.format(index) for old, new in block.items()}
     tokens = [Entry(f"backbone.{name}", (f"{root}{name}",)) for name in ("cls_token", "pos_embed")]
     return tokens + [entry for old, new in pairs.items() for entry in affine(new, f"{root}{old}")]
+
+
+def stacked(tensors: Sources) -> Tensor:
+    """Put queries, keys and values of one shape below each other, ``(3 * C, ...)``."""
+    return torch.stack(list(tensors)).flatten(0, 1)
 
 
 def affine(new: str, old: str) -> list[Entry]:

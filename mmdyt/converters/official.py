@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from functools import partial
 
@@ -16,8 +17,11 @@ from mmdyt.converters.layouts import (
     Sources,
     affine,
     count_blocks,
+    stacked,
     torch_entries,
 )
+from mmdyt.converters.seg_heads import seg_head_names
+from mmdyt.models.layers.relative_position_bias import distance_index
 
 BLOCK = {
     **TIMM_BLOCK,
@@ -60,7 +64,7 @@ def _video_layout(keys: Collection[str]) -> Layout:
     entries += [
         Entry(f"{pool}.query", ("query_token",)),
         Entry(f"{pool}.temporal_embed", ("query_token",), _no_order),
-        Entry(f"{pool}.attn.in_proj_weight", weights, lambda tensors: torch.cat(list(tensors))),
+        Entry(f"{pool}.attn.in_proj_weight", weights, stacked),
         Entry(f"{pool}.attn.in_proj_bias", (f"{attn}.q_bias", f"{attn}.v_bias"), _without_key_bias),
     ]
     return Layout(entries, ("pre_logits.",))
@@ -72,7 +76,7 @@ def _no_order(tensors: Sources) -> Tensor:
 
 def _without_key_bias(tensors: Sources) -> Tensor:
     query, value = tensors
-    return torch.cat([query, torch.zeros_like(query), value])
+    return stacked([query, torch.zeros_like(query), value])
 
 
 def _segmentation_layout(keys: Collection[str]) -> Layout:
@@ -81,18 +85,27 @@ def _segmentation_layout(keys: Collection[str]) -> Layout:
     num_layers = count_blocks(keys, f"{root}blocks.")
     modules = {"patch_embed.proj": TIMM_MODULES["patch_embed.proj"]}
     entries = torch_entries(modules, BLOCK, num_layers, root)
-    table = "attn.relative_position_bias_table"
+    table, index = "attn.relative_position_bias_table", "attn.relative_position_index"
     if f"{root}blocks.0.{table}" in keys:
-        entries += [
-            Entry(f"backbone.layers.{i}.attn.rel_pos_bias.table", (f"{root}blocks.{i}.{table}",))
-            for i in range(num_layers)
-        ]
+        for i in range(num_layers):
+            names = f"{root}blocks.{i}.{table}", f"{root}blocks.{i}.{index}"
+            made = partial(_table_of_our_distances, index_name=names[1])
+            entries.append(Entry(f"backbone.layers.{i}.attn.rel_pos_bias.table", names, made))
     for old, new in {"1.0": "4x.0", "1.2": "4x.3", "2.0": "2x.0"}.items():
         entries += affine(f"neck.upsample_{new}", f"{root}fpn{old}")
     entries += _identity_norm("neck.upsample_4x.1", f"{root}fpn1.0.bias")
-    heads = [key for key in keys if key.startswith(("decode_head.", "auxiliary_head."))]
-    indices = tuple(f"{root}blocks.{i}.attn.relative_position_index" for i in range(num_layers))
-    return Layout(entries + [Entry(key, (key,)) for key in heads], indices)
+    auxiliary = any(key.startswith("auxiliary_head.") for key in keys)
+    return Layout(entries + [Entry(name, (name,)) for name in seg_head_names(auxiliary)])
+
+
+def _table_of_our_distances(tensors: Sources, index_name: str) -> Tensor:
+    table, index = tensors
+    side = math.isqrt(max(len(index) - 1, 0))
+    if not torch.equal(index.long(), distance_index(side, side, num_prefix=1)):
+        raise ValueError(
+            f"{index_name!r} does not number the distances of a square of patches and a class token"
+        )
+    return table
 
 
 def _identity_norm(name: str, like: str) -> list[Entry]:

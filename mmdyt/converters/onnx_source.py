@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -22,8 +23,9 @@ def read_onnx(path: str | Path) -> dict[str, Tensor]:
         path: An ``.onnx`` file.
 
     Returns:
-        Tensors by name, as in the state dict of the exported module; nameless
-        ones of other kinds are left out.
+        Tensors by name, as in the state dict of the exported module. Nameless
+        ones of other kinds are left out, and so are those of a scope with more
+        of them than a linear layer or a position embedding has.
 
     Raises:
         ModuleNotFoundError: If onnx is not installed.
@@ -45,16 +47,21 @@ def read_onnx(path: str | Path) -> dict[str, Tensor]:
         for each in graph.initializer
     }
     named = {name: value for name, value in values.items() if not name.startswith(ANONYMOUS)}
-    positions: dict[str, list[Tensor]] = {}
+    linear: dict[str, list[Tensor]] = defaultdict(list)
+    positions: dict[str, list[Tensor]] = defaultdict(list)
     for node in graph.node:
         scope = ".".join(node.name.split("/")[1:-1])
         taken = [values[name] for name in node.input if name in values and name not in named]
         if node.op_type == "MatMul" and len(taken) == 1:
-            named[f"{scope}.weight"] = taken[0].T  # (in, out) -> (out, in)
-        elif scope.endswith("embeddings") and any(value.ndim == 3 for value in taken):
-            positions.setdefault(scope, []).extend(taken)
+            linear[scope].append(taken[0].T)  # (in, out) -> (out, in)
+        elif scope.endswith("embeddings"):
+            positions[scope] += [value for value in taken if value.ndim == 3]
+    for scope, weights in linear.items():
+        if len(weights) == 1:
+            named.setdefault(f"{scope}.weight", weights[0])
     for scope, parts in positions.items():
-        # (1, 1, C) of the class token and (1, N, C) of the patches -> (1, 1 + N, C)
-        parts.sort(key=lambda part: part.shape[1])
-        named[f"{scope}.position_embeddings"] = torch.cat(parts, dim=1)
+        if len(parts) == 2 and parts[0].shape[2] == parts[1].shape[2]:
+            # (1, 1, C) of the class token and (1, N, C) of the patches -> (1, 1 + N, C)
+            parts.sort(key=lambda part: part.shape[1])
+            named.setdefault(f"{scope}.position_embeddings", torch.cat(parts, dim=1))
     return named

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmdyt.converters.layouts import Entry
 from mmdyt.converters.official import NUM_FRAMES
+from mmdyt.converters.seg_heads import seg_heads
 from mmdyt.models.heads import AttentivePool
 
 
@@ -24,7 +25,7 @@ def expected_shapes(
         entries: Where every tensor of the result comes from.
 
     Returns:
-        Shapes by name in the result, of all but decode heads.
+        Shapes by name in the result.
 
     Raises:
         ValueError: If one of the few tensors has another number of dimensions,
@@ -99,4 +100,11 @@ def _head_modules(
     for name in ("neck.upsample_4x.0", "neck.upsample_4x.3", "neck.upsample_2x.0"):
         if f"{name}.weight" in by_target:
             modules[f"{name}."] = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
+    if "neck.upsample_4x.1.weight" in by_target:
+        modules["neck.upsample_4x.1."] = nn.BatchNorm2d(width)
+    if "decode_head.conv_seg.weight" in by_target:
+        num_classes, channels = checked("decode_head.conv_seg.weight", 4).shape[:2]
+        hidden = "auxiliary_head.convs.0.conv.weight"
+        auxiliary = checked(hidden, 4).shape[0] if hidden in by_target else None
+        modules |= seg_heads(width, channels, num_classes, auxiliary)
     return modules

@@ -68,6 +68,16 @@ def test_photographs_are_copied_cut_and_turned(tmp_path, folders):
     assert [dataset.get_data_info(index)["gt_label"] for index in range(2)] == [1, 0]
 
 
+def test_a_file_where_a_folder_goes_is_refused_before_anything_is_written(tmp_path, folders):
+    out = tmp_path / "out"
+    out.mkdir()
+    (folders[1] / "last.csv").write_text(f"{HEAD}train,a/1.jpg,0,,\n")
+    (out / "task").touch()
+    with pytest.raises(NotADirectoryError, match="task is no folder"):
+        convert(out, *folders)
+    assert [path.name for path in out.iterdir()] == ["task"]
+
+
 def test_everything_that_cannot_be_used_is_named_before_anything_is_written(
     tmp_path, folders, monkeypatch, run_main
 ):

@@ -33,6 +33,7 @@ def convert(out: Path, sources: Path, lists: Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no folder of clones or no list.
+        NotADirectoryError: If a file stands where a folder is to be written.
         ValueError: With every photograph that is missing or cannot be used.
     """
     if not sources.is_dir():
@@ -40,6 +41,9 @@ def convert(out: Path, sources: Path, lists: Path) -> None:
     tasks = {path.stem: read_list(path) for path in sorted(lists.glob("*.csv"))}
     if not tasks:
         raise FileNotFoundError(f"no lists in {lists}")
+    for folder in (out, *(out / name for name in tasks)):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is no folder")
     everything = [sample for samples in tasks.values() for sample in samples]
     if problems := find_source_problems(everything, sources):
         raise ValueError(report(problems, f"--sources {sources}", shown=len(problems)))

@@ -1,7 +1,7 @@
 """Learning rates of the photo study: train on 800 images, choose on the 200 for validation.
 
 Two tasks, one seed, half of the study's epochs, one grid for all methods, its middle first, and
-three more rates for the linear probe, whose best lay at the grid's edge.
+three more rates for the linear probe, whose best lay at the grid's edge. All of it in bfloat16.
 ``choose_rates`` writes the best to ``learning_rates.py``.
 """
 
@@ -35,6 +35,7 @@ methods = {
             config=_base_.methods[name]["config"],
             cfg_options={
                 **_base_.methods[name]["cfg_options"],
+                "optim_wrapper.type": "mmdyt.Bfloat16OptimWrapper",
                 "optim_wrapper.optimizer.lr": rate,
                 **(
                     {
