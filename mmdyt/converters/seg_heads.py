@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+
+from mmdyt.registry import MODELS
 
 
 def seg_heads(
@@ -20,26 +24,25 @@ def seg_heads(
     Returns:
         The modules by their prefix in a checkpoint.
     """
-    from mmseg.models.decode_heads import FCNHead, UPerHead
-
-    import mmdyt.integrations.mmseg  # noqa: F401  # lets mmseg take this mmcv
+    import mmdyt.integrations.mmseg  # noqa: F401  # registers mmseg's heads
 
     shared = dict(num_classes=num_classes, norm_cfg=dict(type="BN"), align_corners=False)
-    with torch.device("meta"):
-        decode = UPerHead(
-            in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=channels, **shared
+    configs: dict[str, dict[str, Any]] = {
+        "decode_head.": dict(
+            type="mmseg.UPerHead", in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=channels
         )
-        heads: dict[str, nn.Module] = {"decode_head.": decode}
-        if auxiliary_channels is not None:
-            heads["auxiliary_head."] = FCNHead(
-                in_channels=width,
-                in_index=2,
-                channels=auxiliary_channels,
-                num_convs=1,
-                concat_input=False,
-                **shared,
-            )
-    return heads
+    }
+    if auxiliary_channels is not None:
+        configs["auxiliary_head."] = dict(
+            type="mmseg.FCNHead",
+            in_channels=width,
+            in_index=2,
+            channels=auxiliary_channels,
+            num_convs=1,
+            concat_input=False,
+        )
+    with torch.device("meta"):
+        return {prefix: MODELS.build(cfg | shared) for prefix, cfg in configs.items()}
 
 
 def seg_head_names(auxiliary: bool) -> list[str]:
