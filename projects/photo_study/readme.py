@@ -12,6 +12,7 @@ from projects.study.tables import mean_of_tasks, table
 README = Path("README.md")
 BEGIN = "<!-- photo study: `make study-photo-report` writes this -->"
 END = "<!-- photo study: end -->"
+MERGED = ("lora", "ssf")
 HEAD = ["method", "trained, K", "GFLOPs", "active tokens", "images/s", "mean accuracy, %"]
 
 
@@ -20,6 +21,12 @@ def float32_titles(study: Study, methods: Sequence[str]) -> list[str]:
     chosen = {name: study.suite.methods[name] for name in methods}
     key = "optim_wrapper.type"
     return [each["title"] for each in chosen.values() if each["cfg_options"].get(key)]
+
+
+def merged_note(study: Study, speed: Mapping[str, Any]) -> str:
+    """Say which of the timed methods were merged into the backbone, if any was."""
+    titles = [study.suite.methods[name]["title"] for name in MERGED if name in speed["speed"]]
+    return f", {' and '.join(titles)} merged into the backbone" if titles else ""
 
 
 def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any] | None) -> str:
@@ -61,7 +68,7 @@ def readme_section(study: Study, methods: Sequence[str], speed: Mapping[str, Any
     if speed:
         caption += (
             f" Images/s: {study.suite.tasks[speed['task']]['title']}, batches of {speed['batch']}, "
-            f"{speed['threads']} threads of {speed['host']['cpu']}, LoRA and SSF merged."
+            f"{speed['threads']} threads of {speed['host']['cpu']}{merged_note(study, speed)}."
         )
     return f"{shown}\n\n{caption}"
 

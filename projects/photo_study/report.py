@@ -20,7 +20,13 @@ from mmdyt.fileio import atomic_path
 from mmdyt.visualization.suite_figures import draw_accuracy_cost, draw_rates_by_layer
 from projects.photo_study.claims import ABLATIONS, CLAIMS, MAIN
 from projects.photo_study.collect import FOLDER, HERE, RECORDS, SUITES
-from projects.photo_study.readme import README, between_marks, float32_titles, readme_section
+from projects.photo_study.readme import (
+    README,
+    between_marks,
+    float32_titles,
+    merged_note,
+    readme_section,
+)
 from projects.study.intervals import judge
 from projects.study.records import read_records
 from projects.study.study import Record, Study, rates, saved_mflops
@@ -61,8 +67,9 @@ def speed_section(study: Study, speed: dict[str, Any] | None) -> str:
     rows = [[titles[name]["title"], f"{value:.1f}"] for name, value in speed["speed"].items()]
     where = (
         f"Batches of {speed['batch']} photographs of {speed['task']}, {speed['threads']} threads "
-        f"of {speed['host']['cpu']}, torch {speed['versions']['torch']}; the models took turns, "
-        "LoRA and SSF merged into the backbone."
+        f"of {speed['host']['cpu']}, torch {speed['versions']['torch']}; the models took "
+        f"turns{merged_note(study, speed)}. The linear probe computes the least of those without "
+        "dispatch: where it is not the fastest of them, that is how far the figures scatter."
     )
     return f"{where}\n\n{table(['method', 'images/s'], rows)}"
 

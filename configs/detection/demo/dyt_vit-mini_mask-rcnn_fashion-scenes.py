@@ -1,7 +1,4 @@
-"""DyT (MLP dispatch, r = 0.5) on composed scenes; ``make demo-det`` runs it.
-
-So short a training needs the complete model and distillation too, as in segmentation's demo.
-"""
+"""DyT (MLP dispatch, r = 0.5) on composed scenes; ``make demo-det`` runs it."""
 
 _base_ = "adaptformer_vit-mini_mask-rcnn_fashion-scenes.py"
 

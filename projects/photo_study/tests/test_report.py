@@ -191,7 +191,7 @@ def test_figures_need_every_task_of_a_method(suite):
 
 
 def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
-    study = invented(suite, {"dyt": 70.5}, seeds=[0])
+    study = invented(suite, {"dyt": 70.5, "linear": 60.5}, seeds=[0])
     speed = dict(speed={"dyt": 50.0}, task="clothing", batch=32, threads=2, host=dict(cpu="a CPU"))
     for record in study.records:
         if record["method"] == "linear":
@@ -199,7 +199,11 @@ def test_the_readme_has_a_row_for_each_method_with_all_tasks(suite):
     section = readme_section(study, ["linear", "dyt"], speed)
     assert "| DyT, r = 0.5 | 1 | 0.700 | 0.50 | 50 | 70." in section
     assert "| Linear probe | 1 | 1.000 | - | - | 60." in section, "without dispatch, not timed"
-    assert "5 tasks, seed 0. Images/s: Clothing, batches of 32, 2 threads of a CPU," in section
+    assert "5 tasks, seed 0. Images/s: Clothing, batches of 32, 2 threads of a CPU." in section
+    timed = speed | dict(speed={"dyt": 50.0, "ssf": 40.0})
+    section = readme_section(study, ["dyt", "ssf"], timed)
+    assert "threads of a CPU, SSF merged into the backbone." in section
+    assert "Trained in float32: SSF; the others in bfloat16." in section
     both = readme_section(invented(suite, {}), ["dyt", "lora"], None)
     assert "seeds 0, 1; ±:" in both and "LoRA's GFLOPs" in both and "Images/s" not in both
     assert "random-weights" not in readme_methods(study)
