@@ -55,7 +55,7 @@ def complete_methods(study: Study) -> list[str]:
 
 
 def readme_methods(study: Study) -> list[str]:
-    """The rows of the README's table: the control on random weights is no method."""
+    """What the README's table and the figures show: the control on random weights is no method."""
     return [name for name in complete_methods(study) if name != "random-weights"]
 
 
@@ -116,8 +116,8 @@ def render_page(study: Study, lr_records: Sequence[Record], speed: dict[str, Any
 
 
 def draw(study: Study, speed: dict[str, Any] | None) -> dict[str, Figure]:
-    """Draw the figures whose records there are, by their file names."""
-    methods, complete = study.suite.methods, complete_methods(study)
+    """Draw the figures whose records there are, by their file names; without the control."""
+    methods, complete = study.suite.methods, readme_methods(study)
     title = {name: methods[name]["title"] for name in methods}
     kinds = {
         title[name]: "DyT" if name.startswith("dyt") else "without dispatch" for name in complete
