@@ -18,13 +18,6 @@ from PIL import Image
 from mmdyt.datasets.fashion_scenes import CLASSES, NUM_SCENES, write_fashion_scenes
 from mmdyt.fileio import atomic_path
 
-# Annotation files: the split whose scenes they have, and which. Choices are made on ``val160``.
-PARTS = {
-    **{split: (split, range(number)) for split, number in NUM_SCENES.items()},
-    "train640": ("train", range(640)),
-    "val160": ("train", range(640, 800)),
-}
-
 
 def run_lengths(mask: NDArray) -> dict[str, list[int]]:
     """Encode a mask as COCO does without compression.
@@ -74,25 +67,25 @@ def scene_objects(mask: NDArray) -> list[dict[str, Any]]:
 
 
 def write_fashion_detection(root: Path) -> None:
-    """Write the scenes and a ``<part>.json`` for each of :data:`PARTS`; what is there is kept.
+    """Write the scenes and ``train.json`` and ``test.json``; what is there is kept.
 
     Args:
         root: Folder to write to; the images go to ``images/<split>``.
     """
     write_fashion_scenes(root)
-    for part, (split, indices) in PARTS.items():
-        if (root / f"{part}.json").exists():
+    for split, number in NUM_SCENES.items():
+        if (root / f"{split}.json").exists():
             continue
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for index in indices:
+        for index in range(number):
             mask = np.asarray(Image.open(root / "masks" / split / f"{index:04d}.png"))
             height, width = mask.shape
             images.append(dict(id=index, file_name=f"{index:04d}.png", width=width, height=height))
             for each in scene_objects(mask):
                 annotations.append(dict(id=len(annotations) + 1, image_id=index, **each))
         categories = [dict(id=label, name=name) for label, name in enumerate(CLASSES) if label]
-        with atomic_path(root / f"{part}.json") as path:
+        with atomic_path(root / f"{split}.json") as path:
             path.write_text(
                 json.dumps(dict(images=images, annotations=annotations, categories=categories))
             )

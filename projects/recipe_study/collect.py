@@ -18,7 +18,6 @@ SUITES = {
     "digits": Path("configs/suites/digits_lr.py"),
     "scenes": Path("configs/suites/segmentation_demo_recipe.py"),
     "motions": Path("configs/suites/video_demo_lr.py"),
-    "objects": Path("configs/suites/detection_demo_lr.py"),
 }
 
 
