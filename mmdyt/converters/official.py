@@ -100,7 +100,7 @@ def _segmentation_layout(keys: Collection[str]) -> Layout:
 
 def _table_of_our_distances(tensors: Sources, index_name: str) -> Tensor:
     table, index = tensors
-    side = math.isqrt(max(len(index) - 1, 0))
+    side = math.isqrt(max(index.shape[:1].numel() - 1, 0))
     if not torch.equal(index.long(), distance_index(side, side, num_prefix=1)):
         raise ValueError(
             f"{index_name!r} does not number the distances of a square of patches and a class token"

@@ -47,5 +47,5 @@ def seg_heads(
 
 def seg_head_names(auxiliary: bool) -> list[str]:
     """Name the tensors of the heads, with or without the auxiliary one."""
-    heads = seg_heads(1, 1, 2, 1 if auxiliary else None)
+    heads = seg_heads(1, 1, 3, 1 if auxiliary else None)
     return [f"{prefix}{name}" for prefix, head in heads.items() for name in head.state_dict()]
