@@ -7,10 +7,10 @@ _base_ = [
     "../../_base_/video_runtime.py",
 ]
 
-# 320 clips are few: small batches and a high learning rate.
+# 320 clips are few: small batches and a high learning rate (projects/recipe_study).
 max_epochs = 10
 warmup_epochs = 1
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-2))
 auto_scale_lr = dict(base_batch_size=16, enable=False)
 param_scheduler = [
     dict(**_base_.warmup, end=warmup_epochs),
